@@ -1,0 +1,41 @@
+"""Earthloom: processing chains over satellite imagery, shown on a map at once and run over a continent unchanged."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from earthloom.base.errors import EarthloomError
+    from earthloom.chain.build import Chain
+    from earthloom.chain.collection import ImageCollection
+    from earthloom.client.connect import connect
+    from earthloom.lab.map import Map
+
+__version__ = "0.1.0"
+
+# Public name -> module, loaded on first use: `import earthloom` stays light, and no room imports the root.
+_HOME = {
+    "Chain": "earthloom.chain.build",
+    "EarthloomError": "earthloom.base.errors",
+    "ImageCollection": "earthloom.chain.collection",
+    "Map": "earthloom.lab.map",
+    "connect": "earthloom.client.connect",
+}
+
+__all__ = ["Chain", "EarthloomError", "ImageCollection", "Map", "__version__", "connect"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        return getattr(importlib.import_module(_HOME[name]), name)
+    except ModuleNotFoundError as error:
+        if name == "Map" and error.name in {"ipyleaflet", "anywidget", "ipywidgets"}:
+            raise ImportError("el.Map needs the extra lab: pip install 'earthloom[lab]'") from error
+        raise
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,74 @@
+"""What a chain may ask of a server, and the session that answers now."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any, Protocol
+
+from earthloom.base.cube import Cube
+
+Graph = dict[str, Any]  # an openEO process graph: node id -> node
+
+_current: Session | None = None
+
+
+class Session(Protocol):
+    """A server, as chains and collections see it. All calls raise EarthloomError."""
+
+    @property
+    def url(self) -> str:
+        """Address of the server, without a slash at its end."""
+        ...
+
+    def put(self, graph: Graph) -> str:
+        """Check a chain and keep it; its key."""
+        ...
+
+    def collection(self, id: str) -> dict[str, Any]:
+        """A collection as STAC document, with `bands` as ingested."""
+        ...
+
+    def search(self, graph: Graph, *, items: bool = False) -> dict[str, Any]:
+        """What a collection's graph selects.
+
+        Returns
+        -------
+        `matched` (number of items), `dates` (date-times, ascending), `bbox` (west, south, east, north or None),
+        `bands` (band objects of the collection), `title`, `attribution`; with `items` also `items`, the STAC items
+        in the selection's order. If nothing is left, `nearest` holds the nearest date that has items, or None.
+        """
+        ...
+
+    def place(self, name: str, country: str | None = None) -> dict[str, Any]:
+        """A place by name: `name`, `country`, `kind` (place or area), `geometry` (GeoJSON), `bbox`."""
+        ...
+
+    def preview(self, graph: Graph, size: int = 512) -> bytes:
+        """A PNG of the chain over its selection, at most `size` pixels wide and high."""
+        ...
+
+    def compute(
+        self, graph: Graph, area: Any = None, resolution: float | None = None, crs: int | str | None = None
+    ) -> Cube:
+        """The values of a chain, before colour."""
+        ...
+
+    def legend(self, graph: Graph) -> dict[str, Any]:
+        """What the colours mean: kind ramp, classes or rgb."""
+        ...
+
+
+def current() -> Session:
+    """The session in use; the first call connects (`$EARTHLOOM_URL`, else an embedded engine)."""
+    global _current
+    if _current is None:
+        # By its module string: the chain room must not import the client room above it.
+        _current = importlib.import_module("earthloom.client.connect").connect()
+    assert _current is not None
+    return _current
+
+
+def use(session: Session | None) -> None:
+    """Make `session` the one in use; None forgets it."""
+    global _current
+    _current = session

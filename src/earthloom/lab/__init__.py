@@ -1,0 +1,1 @@
+"""The notebook: the map and its controls. Start at `map`."""

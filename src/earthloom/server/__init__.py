@@ -1,0 +1,1 @@
+"""HTTP routes over the engine; no arithmetic. Start at `app`."""

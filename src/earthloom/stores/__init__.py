@@ -1,0 +1,1 @@
+"""Chains by key. It knows no graph's meaning. Start at `protocol`."""
