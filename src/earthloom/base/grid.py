@@ -173,6 +173,16 @@ class Grid:
         centres = np.arange(self.row, self.row + self.height, dtype=np.float64) + 0.5
         return np.asarray(self.lattice.y0 - centres * self.lattice.res_y)
 
+    def lonlat_centres(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Longitude and latitude of the pixel centres in degrees, arrays that broadcast to (y, x)."""
+        x, y = self.x_centres()[None, :], self.y_centres()[:, None]
+        if self.epsg == 4326:
+            return x, y
+        if self.epsg == WEB_MERCATOR:
+            return np.degrees(x / SPHERE_RADIUS_M), np.degrees(np.arctan(np.sinh(y / SPHERE_RADIUS_M)))
+        lon, lat = to_lonlat(self.epsg).transform(*np.broadcast_arrays(x, y))
+        return lon, lat
+
     def ground_resolution(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """True size of the pixels on the ground, in metres.
 
