@@ -47,16 +47,42 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Items in order as JSON texts; `next` continues the search; `matched` counts all, if it was asked for."""
+    """Items in order as JSON texts, and what belongs to them.
+
+    Parameters
+    ----------
+    items
+        The items, as they were delivered.
+    bases
+        For each item where it was read from: its relative addresses are resolved against this (`assets_of`). Empty
+        if nobody told.
+    next
+        Continues the search; None at its end.
+    matched
+        Number of items of the whole search, if it was asked for.
+    """
 
     items: list[bytes]
+    bases: list[str]
     next: str | None = None
     matched: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PutReport:
-    """What a batch did; `rejected` holds (id, reason)."""
+    """What a batch did.
+
+    Parameters
+    ----------
+    added, replaced
+        Number of new items, and of items with a new content.
+    same
+        Number of items that were left as they were: equal, or not newer, or to be skipped.
+    rejected
+        (id, reason) of the items that were refused.
+    revision
+        The collection's revision after the batch.
+    """
 
     added: int = 0
     replaced: int = 0
@@ -76,7 +102,10 @@ class Footprint:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One change of a collection between two revisions: the time and rectangle that it touched."""
+    """One change of a collection: the revision that it made, the time and the rectangle that it touched.
+
+    A rectangle of None is everywhere.
+    """
 
     revision: int
     t0_ms: int
@@ -96,9 +125,32 @@ class Catalogue(Protocol):
         ...
 
     def put(
-        self, collection: str, items: Iterable[bytes | dict[str, Any]], *, on_conflict: OnConflict = "newer"
+        self,
+        collection: str,
+        items: Iterable[bytes | dict[str, Any]],
+        *,
+        bases: Iterable[str] | None = None,
+        on_conflict: OnConflict = "newer",
     ) -> PutReport:
-        """Add or replace items in one transaction; a bad item is rejected with its reason and stops nothing."""
+        """Add or replace items in one transaction; a bad item is rejected with its reason and stops nothing.
+
+        Parameters
+        ----------
+        collection
+            Id of the collection, which exists.
+        items
+            STAC items.
+        bases
+            For each item where it was read from (path or address of its JSON); without it the item's `self` link
+            tells.
+        on_conflict
+            What happens to an item whose id is there with another content: `newer` replaces it unless its `updated`
+            (else `created`) is older, `replace` always does, `skip` never, `fail` raises and puts nothing.
+        """
+        ...
+
+    def properties(self, collection: str) -> list[str]:
+        """Names of the properties that items of the collection have, sorted."""
         ...
 
     def get(self, collection: str, ids: Sequence[str]) -> list[bytes]:
