@@ -1,0 +1,129 @@
+"""A server as chains and collections see it: the `Session` of the chain room, over HTTP."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import numpy as np
+
+from earthloom.base.cube import Cube
+from earthloom.base.errors import Unavailable
+from earthloom.base.grid import Grid, Lattice
+from earthloom.client.transport import Transport
+
+Graph = dict[str, Any]
+
+
+class HttpSession:
+    """Calls of a server. All raise EarthloomError.
+
+    Parameters
+    ----------
+    url
+        Address of the server.
+    inner
+        How requests travel; None is the network.
+    """
+
+    def __init__(self, url: str, inner: httpx.BaseTransport | None = None) -> None:
+        self._transport = Transport(url, inner)
+
+    def __repr__(self) -> str:
+        return f"<Earthloom server at {self.url}>"
+
+    @property
+    def url(self) -> str:
+        """Address of the server, without a slash at its end."""
+        return self._transport.url
+
+    def health(self) -> dict[str, Any]:
+        """`title` and `version` of the server; Unavailable if something else answers there."""
+        answer = self._transport.get("/health")
+        try:
+            document = answer.json()
+        except ValueError:
+            document = None
+        if not isinstance(document, dict) or document.get("title") != "Earthloom":
+            raise Unavailable(f"What answers at {self.url} is not Earthloom.", url=self.url)
+        return document
+
+    def register(self, graph: Graph) -> dict[str, Any]:
+        """Check a chain and keep it: its `key`, and the addresses `tiles`, `tilejson`, `legend`; `warnings`."""
+        return self._json(self._transport.post("/chains", {"process_graph": graph}))
+
+    def put(self, graph: Graph) -> str:
+        """Check a chain and keep it; its key."""
+        return str(self.register(graph)["key"])
+
+    def collections(self) -> list[dict[str, Any]]:
+        """All collections, as STAC documents."""
+        return list(self._json(self._transport.get("/collections"))["collections"])
+
+    def collection(self, id: str) -> dict[str, Any]:
+        """A collection as STAC document, with `bands` as ingested."""
+        return self._json(self._transport.get(f"/collections/{_segment(id)}"))
+
+    def search(self, graph: Graph, *, items: bool = False) -> dict[str, Any]:
+        """What a collection's graph selects; see `Session.search` in the chain room."""
+        return self._json(self._transport.post("/search", {"process_graph": graph, "items": items}))
+
+    def place(self, name: str, country: str | None = None) -> dict[str, Any]:
+        """A place by name: `name`, `country`, `kind` (place or area), `geometry` (GeoJSON), `bbox`."""
+        return self._json(self._transport.get("/places", name=name, country=country))
+
+    def processes(self) -> list[dict[str, Any]]:
+        """All processes, described as openEO does."""
+        return list(self._json(self._transport.get("/processes"))["processes"])
+
+    def preview(self, graph: Graph, size: int = 512) -> bytes:
+        """A PNG of the chain over its selection, at most `size` pixels wide and high."""
+        return self._transport.get(f"/preview/{self.put(graph)}.png", size=size).content
+
+    def legend(self, graph: Graph) -> dict[str, Any]:
+        """What the colours mean: kind ramp, classes or rgb."""
+        return self._json(self._transport.get(f"/legend/{self.put(graph)}"))
+
+    def point(self, key: str, lon: float, lat: float, z: int) -> dict[str, Any]:
+        """The values before colour in the pixel that a tile of zoom `z` shows at a place.
+
+        Returns
+        -------
+        `values` with the dimensions `dims` (none: a number) and their `labels`; None is no data.
+        """
+        return self._json(self._transport.get(f"/point/{_segment(key)}", lon=lon, lat=lat, z=z))
+
+    def compute(
+        self, graph: Graph, area: Any = None, resolution: float | None = None, crs: int | str | None = None
+    ) -> Cube:
+        """The values of a chain, before colour."""
+        wanted = {"area": area, "resolution": resolution, "crs": crs}
+        return read_cube(self._transport.post("/compute", {"process_graph": graph} | wanted).content)
+
+    def close(self) -> None:
+        """Let the connections go."""
+        self._transport.close()
+
+    def _json(self, answer: httpx.Response) -> dict[str, Any]:
+        document = answer.json()
+        assert isinstance(document, dict)
+        return document
+
+
+def read_cube(npz: bytes) -> Cube:
+    """The cube in an answer of `POST /compute`; nothing in it is unpickled."""
+    with np.load(io.BytesIO(npz), allow_pickle=False) as archive:
+        values, header = archive["values"], json.loads(str(archive["header"]))
+    grid = header["grid"]
+    lattice = Lattice(**{name: grid[name] for name in ("epsg", "res_x", "res_y", "x0", "y0")})
+    window = Grid(lattice, **{name: grid[name] for name in ("col", "row", "width", "height")})
+    labels = {dim: tuple(names) for dim, names in header["labels"].items()}
+    return Cube(values, tuple(header["dims"]), window, labels)
+
+
+def _segment(name: str) -> str:
+    """A name as one segment of a path."""
+    return quote(name, safe="")

@@ -1,0 +1,120 @@
+"""An engine for this Python alone: a child process that ends when this process does, however that ends."""
+
+from __future__ import annotations
+
+import atexit
+import importlib.util
+import os
+import select
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass
+from typing import IO
+
+from earthloom.base.errors import Unavailable
+
+START_TIMEOUT_S = 120.0
+STOP_TIMEOUT_S = 5.0
+# What tells an installation with the extra `engine` from a thin one; looked for, never imported.
+_ENGINE_MODULES = ("rasterio", "numba", "uvicorn", "fastapi")
+
+
+@dataclass(frozen=True, slots=True)
+class _Child:
+    process: subprocess.Popen[str]
+    url: str
+    log: IO[str]
+    owner_pid: int
+
+
+_lock = threading.Lock()
+_child: _Child | None = None
+
+
+def engine_url() -> str:
+    """The address of this process's own engine, which is started if it does not run.
+
+    Raises
+    ------
+    Unavailable
+        If the engine is not installed, or does not start; the message holds its last line.
+    """
+    global _child
+    with _lock:
+        # A fork has its parent's variables but is not the engine's parent.
+        if _child is None or _child.owner_pid != os.getpid() or _child.process.poll() is not None:
+            _forget(_child)
+            _child = None
+            _child = _start()
+            atexit.register(stop)
+        return _child.url
+
+
+def stop() -> None:
+    """Stop this process's own engine, if there is one."""
+    global _child
+    with _lock:
+        child, _child = _child, None
+    _forget(child)
+
+
+def _start() -> _Child:
+    missing = [name for name in _ENGINE_MODULES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise Unavailable(
+            f"No server is named, and no engine is installed here ({', '.join(missing)} missing).",
+            hint="Set EARTHLOOM_URL, call el.connect(url), or run: pip install 'earthloom[engine]'",
+        )
+    command = [sys.executable, "-m", "earthloom", "serve", "--port", "0", "--parent", str(os.getpid())]
+    log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 - lives as the engine does
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        text=True,
+        # A session of its own: the notebook's interrupt goes to the kernel's whole process group.
+        start_new_session=True,
+    )
+    url = _first_line(process)
+    if not url.startswith("http://"):
+        _end(process)
+        log.seek(0)
+        lines = log.read().strip().splitlines()
+        log.close()
+        raise Unavailable(
+            f"The embedded engine did not start: {lines[-1].strip() if lines else 'it gave no reason'}",
+            hint="`earthloom serve` shows all that it says.",
+        )
+    return _Child(process, url, log, os.getpid())
+
+
+def _first_line(process: subprocess.Popen[str]) -> str:
+    """What the engine prints when it is ready: its address. Empty if it ends or takes too long."""
+    assert process.stdout is not None
+    end = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < end:
+        # A line comes whole, and it is the only one: readline does not wait once there is something to read.
+        if select.select([process.stdout], [], [], 0.5)[0]:
+            return process.stdout.readline().strip()
+    return ""
+
+
+def _forget(child: _Child | None) -> None:
+    if child is not None and child.owner_pid == os.getpid():
+        _end(child.process)
+        child.log.close()
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    if process.stdout is not None:
+        process.stdout.close()

@@ -1,0 +1,105 @@
+"""HTTP to a server of ours, with its errors made our errors again."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from earthloom.base.errors import EarthloomError, InvalidArgument, Unavailable
+
+CONNECT_TIMEOUT_S = 5.0
+# A tile takes milliseconds, a large array minutes: the server itself refuses what would take longer.
+ANSWER_TIMEOUT_S = 600.0
+
+
+class Transport:
+    """One server. Safe to use from several threads.
+
+    Parameters
+    ----------
+    url
+        Address of the server; without a scheme it is http.
+    inner
+        How requests travel; None is the network.
+    """
+
+    def __init__(self, url: str, inner: httpx.BaseTransport | None = None) -> None:
+        self.url = _tidy(url)
+        self._client = httpx.Client(
+            base_url=self.url,
+            timeout=httpx.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
+            transport=inner,
+            # A proxy for the world outside cannot reach this machine's loopback.
+            trust_env=not _is_loopback(self.url),
+        )
+
+    def get(self, path: str, **params: Any) -> httpx.Response:
+        """GET; parameters that are None are left out."""
+        return self._send("GET", path, params={name: value for name, value in params.items() if value is not None})
+
+    def post(self, path: str, document: dict[str, Any]) -> httpx.Response:
+        """POST a JSON document."""
+        try:
+            content = json.dumps(document, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise InvalidArgument(f"This cannot be sent as JSON: {error}.") from None
+        return self._send("POST", path, content=content, headers={"Content-Type": "application/json"})
+
+    def close(self) -> None:
+        """Let the connections go."""
+        self._client.close()
+
+    def _send(self, method: str, path: str, **given: Any) -> httpx.Response:
+        try:
+            response = self._client.request(method, path, **given)
+        except httpx.ConnectTimeout:
+            raise _silent(self.url, f"within {CONNECT_TIMEOUT_S:g} s") from None
+        except httpx.TimeoutException:
+            raise _silent(self.url, f"within {ANSWER_TIMEOUT_S:g} s") from None
+        except httpx.TransportError as error:
+            raise _silent(self.url, f"({error})") from None
+        if response.is_success:
+            return response
+        raise _error(self.url, response)
+
+
+def _tidy(url: str) -> str:
+    full = url.strip() if "://" in url else f"http://{url.strip()}"
+    parts = urlsplit(full)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise InvalidArgument(f'"{url}" is not the address of a server.', hint="Write http://127.0.0.1:8642.")
+    return full.rstrip("/")
+
+
+def _is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _silent(url: str, how: str) -> Unavailable:
+    return Unavailable(
+        f"The server at {url} does not answer {how}.",
+        hint="Start one with `earthloom serve`, or connect to another with el.connect(url).",
+        url=url,
+    )
+
+
+def _error(url: str, response: httpx.Response) -> EarthloomError:
+    try:
+        document = response.json()
+    except ValueError:
+        document = None
+    if isinstance(document, dict) and "code" in document and "message" in document:
+        return EarthloomError.from_dict(document)
+    return Unavailable(
+        f"The server at {url} answered {response.status_code} {response.reason_phrase}, which is not Earthloom's way.",
+        hint="Another program may answer at this address.",
+        url=url,
+    )
