@@ -1,0 +1,100 @@
+"""What tests of several rooms need: the demo pack, its catalogue, a running server, and tools beyond Python."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+
+PACK = Path(__file__).parents[1] / "examples" / "demo_pack"
+TOOLS = {"chromium": ("chromium", "chromium-browser", "google-chrome")}
+
+StartServer = Callable[..., AbstractContextManager[str]]
+
+
+def need(tool: str) -> str:
+    """Path of a program; a test without it is skipped, or fails where EARTHLOOM_TEST_REQUIRE=all."""
+    for name in TOOLS.get(tool, (tool,)):
+        if path := shutil.which(name):
+            return path
+    reason = f"{tool} is not installed (tools/system.py tells how)"
+    if os.environ.get("EARTHLOOM_TEST_REQUIRE") == "all":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session", name="need")
+def _need() -> Callable[[str], str]:
+    """The function `need`: path of a program, or skip."""
+    return need
+
+
+@pytest.fixture(scope="session")
+def pack() -> Path:
+    """The demo pack."""
+    return PACK
+
+
+@pytest.fixture(scope="session")
+def demo_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with the demo pack ingested by the command, once for all workers. Tests only read it."""
+    data = tmp_path_factory.getbasetemp().parent / "demo-data"
+    if not os.environ.get("PYTEST_XDIST_WORKER"):
+        data = tmp_path_factory.mktemp("demo") / "data"
+    with data.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (data / "ready").exists():
+            command = [sys.executable, "-m", "earthloom", "ingest", str(PACK / "catalog.json"), "--data", str(data)]
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr
+            (data / "ready").touch()
+    return data
+
+
+@pytest.fixture
+def own_data(demo_data: Path, tmp_path: Path) -> Path:
+    """A copy of `demo_data` that a test may change."""
+    return Path(shutil.copytree(demo_data, tmp_path / "data"))
+
+
+@contextlib.contextmanager
+def run_server(data: Path, *options: str) -> Iterator[str]:
+    """A server process over a data folder, as `earthloom serve` makes it; its address."""
+    command = [sys.executable, "-m", "earthloom", "serve", "--port", "0", "--data", str(data), *options]
+    command += ["--places", str(PACK / "vectors"), "--parent", str(os.getpid())]
+    with (data / "server.log").open("ab") as log:
+        server = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True
+        )
+    assert server.stdout is not None
+    with server.stdout:
+        try:
+            url = server.stdout.readline().strip()
+            assert url.startswith("http://"), (data / "server.log").read_text()
+            yield url
+        finally:
+            server.terminate()
+            server.wait(20)
+
+
+@pytest.fixture(scope="session")
+def start_server() -> StartServer:
+    """The function `run_server(data, *options)`: a context manager that gives the address of a new server."""
+    return run_server
+
+
+@pytest.fixture(scope="session")
+def server(demo_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a server over the demo data, one for a worker."""
+    own = tmp_path_factory.mktemp("server") / "data"
+    shutil.copytree(demo_data, own)
+    with run_server(own) as url:
+        yield url
