@@ -63,7 +63,7 @@ class Connection:
     def __init__(self, path: Path, *, write: bool) -> None:
         self.path = path
         self.db = _open(path, write=write)
-        self._decoders: dict[int, zstandard.ZstdDecompressor] = {}
+        self._decoders: dict[tuple[int, int], zstandard.ZstdDecompressor] = {}
         self.db.create_function("property", 3, self._property, deterministic=True)
         self.db.create_function("holds", 5, self._holds, deterministic=True)
 
@@ -71,13 +71,13 @@ class Connection:
         """An item as it was delivered."""
         # The dictionary is looked for when a frame names one: it may be trained after this connection was opened.
         wanted = zstandard.get_frame_parameters(z).dict_id
-        decoder = self._decoders.get(wanted)
+        decoder = self._decoders.get((collection, wanted))
         if decoder is None:
             trained = None
             if wanted:
                 row = self.db.execute("select zdict from collection where k = ?", (collection,)).fetchone()
                 trained = zstandard.ZstdCompressionDict(row[0])
-            decoder = self._decoders[wanted] = zstandard.ZstdDecompressor(dict_data=trained)
+            decoder = self._decoders[collection, wanted] = zstandard.ZstdDecompressor(dict_data=trained)
         text: bytes = decoder.decompress(z)
         return text
 

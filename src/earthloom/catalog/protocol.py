@@ -93,11 +93,14 @@ class PutReport:
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """One item of a cover: its id, its time (milliseconds since 1970) and its rectangle in degrees."""
+    """One item of a cover: its id, its time (milliseconds since 1970) and its rectangle in degrees.
+
+    An item without a place has no rectangle; it stands in covers without boxes only.
+    """
 
     id: str
     t_ms: int
-    bbox: Bbox
+    bbox: Bbox | None
 
 
 @dataclass(frozen=True, slots=True)
