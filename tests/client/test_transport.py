@@ -11,8 +11,8 @@ from typing import ClassVar
 import pytest
 
 from earthloom.base.errors import EarthloomError, InvalidArgument, NotFound, ReadError, Unavailable
-from earthloom.client.transport import Transport
 from earthloom.cli.serve import address, listen
+from earthloom.client.transport import Transport
 
 
 class _Canned(BaseHTTPRequestHandler):
