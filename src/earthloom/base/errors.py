@@ -16,7 +16,9 @@ The message of the HTTP answer, the notebook and the command line are made from 
 from __future__ import annotations
 
 import difflib
+import traceback
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 
@@ -53,6 +55,14 @@ class EarthloomError(Exception):
         """Add where it happened, keeping what is known already; gives the error itself, to be raised."""
         self.where = {name: value for name, value in where.items() if value is not None} | self.where
         return self
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython prints: the user's own line and the message, without our frames or the server's."""
+        frames = traceback.extract_tb(self.__traceback__)
+        ours = str(Path(__file__).parents[1])
+        own = [f for f in frames if not f.filename.startswith(ours) and "IPython" not in f.filename]
+        line = [f"In line {own[-1].lineno}:  {own[-1].line}"] if own and own[-1].line else []
+        return [*line, f"{type(self).__name__}: {self}"]
 
     def to_dict(self) -> dict[str, Any]:
         """The error as JSON: code, message, hint, near, where."""

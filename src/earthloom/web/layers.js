@@ -1,0 +1,69 @@
+// A layer's card: visibility, name, opacity, legend, the layer's own progress and failures.
+import { h, icon, iconButton, plural } from "./dom.js";
+import { legend } from "./legend.js";
+import { progressLine, reasons } from "./progress.js";
+
+// layer = { name, about, legend, watch }; state() gives { visible, opacity, outside } as they are now;
+// on = { visible(yes), opacity(value), zoom(), retry() }. card.draw() after a change, card.here(value) marks the legend.
+export function layerCard(layer, state, on) {
+  let open = true;
+  let more = false;
+  const eye = h("button", { class: "el-btn bare eye", type: "button", onclick: () => on.visible(!state().visible) });
+  const name = h("button", { class: "name el-grow el-cut", type: "button", title: layer.name, onclick: () => toggleOpen() }, layer.name);
+  const there = h("button", { class: "el-link el-small", type: "button", onclick: on.zoom }, "Go there");
+  const menu = iconButton("more", `Opacity of ${layer.name}`, () => toggleMore());
+  const failed = h("b", { class: "el-grow" });
+  const retry = h("button", { class: "el-link", type: "button", onclick: on.retry }, "Retry");
+  const bad = h("div", { class: "el-row el-small bad" }, icon("warn"), failed, retry);
+  const slider = opacitySlider(on.opacity);
+  const key = layer.legend && legend(layer.legend);
+  const body = h("div", { class: "body" }, layer.about && h("div", { class: "el-small el-mute about" }, layer.about), bad, slider, key);
+  const line = progressLine(() => [layer.watch]);
+  line.classList.add("line");
+  const root = h("article", { class: "el-layer", "aria-label": layer.name }, h("div", { class: "head" }, eye, name, there, menu), body, line);
+
+  function toggleOpen() {
+    open = !open;
+    root.draw();
+  }
+  function toggleMore() {
+    more = !more;
+    open = open || more;
+    root.draw();
+  }
+  root.draw = () => {
+    const { visible, opacity, outside } = state();
+    root.classList.toggle("off", !visible);
+    root.classList.toggle("away", outside);
+    eye.replaceChildren(icon(visible ? "eye" : "eyeoff"));
+    eye.setAttribute("aria-pressed", visible);
+    eye.setAttribute("aria-label", `${visible ? "Hide" : "Show"} ${layer.name}`);
+    name.setAttribute("aria-expanded", open && !outside);
+    menu.setAttribute("aria-expanded", more);
+    there.hidden = !outside;
+    body.hidden = !open || outside;
+    slider.hidden = !more;
+    slider.set(opacity);
+    const tiles = layer.watch.failures.size;
+    bad.hidden = tiles === 0;
+    failed.textContent = `${plural(tiles, "tile")} failed`;
+    bad.title = reasons([layer.watch])[0]?.reason ?? "";
+    line.draw();
+  };
+  root.here = (value) => key?.here(value);
+  root.draw();
+  return root;
+}
+
+function opacitySlider(oninput) {
+  const output = h("output");
+  const range = h("input", { type: "range", min: 0, max: 100, "aria-label": "Opacity", oninput: () => oninput(range.value / 100) });
+  const root = h("div", { class: "el-opacity" }, h("span", {}, "Opacity"), range, output);
+  root.set = (value) => {
+    const percent = Math.round(value * 100);
+    range.value = percent;
+    range.style.setProperty("--f", `${percent}%`);
+    output.textContent = `${percent}\u202f%`;
+  };
+  return root;
+}

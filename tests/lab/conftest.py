@@ -1,0 +1,96 @@
+"""A real Chromium with our modules and Leaflet served from a made-up origin: no server, no network."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from importlib.resources import files
+from io import BytesIO
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page, Route, sync_playwright
+
+from earthloom.lab.join import WEB
+
+LEAFLET = files("js_lib_leaflet") / "static/js_lib_leaflet"
+ORIGIN = "http://look.test"
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        pytest.skip("no Chromium on this machine")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium: Browser) -> Iterator[Page]:
+    """An empty page at ORIGIN with look and Leaflet; an error in a script fails the test."""
+    page = chromium.new_page(viewport={"width": 900, "height": 500})
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.route("**/*", _answer)
+    page.goto(f"{ORIGIN}/")
+    yield page
+    page.close()
+    assert not errors
+
+
+class Tiles:
+    """A tile server in the page's network: red tiles, except where `broken` says so."""
+
+    def __init__(self) -> None:
+        self.broken: dict[str, dict[str, Any]] = {}  # "z/x/y" -> error as JSON
+        self.asked: list[str] = []
+        self.points: dict[str, Any] = {}  # key -> answer of the point route
+
+    def answer(self, route: Route) -> None:
+        url = urlsplit(route.request.url)
+        if "/point/" in url.path:
+            query = {name: float(values[0]) for name, values in parse_qs(url.query).items()}
+            answer = query | self.points[url.path.rsplit("/", 1)[1]]
+            route.fulfill(json=answer)
+            return
+        tile = "/".join(url.path.removesuffix(".png").split("/")[-3:])
+        self.asked.append(tile)
+        if tile in self.broken:
+            route.fulfill(status=500, json=self.broken[tile])
+        else:
+            file = BytesIO()
+            Image.new("RGB", (256, 256), (200, 30, 30)).save(file, "png")
+            route.fulfill(body=file.getvalue(), content_type="image/png")
+
+
+@pytest.fixture
+def tiles(page: Page) -> Tiles:
+    tiles = Tiles()
+    page.route(f"{ORIGIN}/tiles/**", tiles.answer)
+    page.route(f"{ORIGIN}/point/**", tiles.answer)
+    return tiles
+
+
+def _answer(route: Route) -> None:
+    url = urlsplit(route.request.url)
+    if f"{url.scheme}://{url.netloc}" != ORIGIN:
+        route.abort()  # nothing of ours asks another host
+        return
+    name = url.path.removeprefix("/")
+    if name == "":
+        route.fulfill(
+            content_type="text/html",
+            body="""<!doctype html><html><head><meta charset="utf-8">
+            <link rel="stylesheet" href="leaflet.css"><link rel="stylesheet" href="tokens.css">
+            <link rel="stylesheet" href="look.css"><script src="leaflet.js"></script></head>
+            <body style="margin: 0"><div id="root" class="el"></div></body></html>""",
+        )
+        return
+    folder = LEAFLET if name.startswith("leaflet.") else WEB
+    kind = {"js": "text/javascript", "css": "text/css"}[name.rsplit(".", 1)[1]]
+    route.fulfill(body=(folder / name).read_bytes(), content_type=kind)
