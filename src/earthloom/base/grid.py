@@ -180,7 +180,8 @@ class Grid:
             return x, y
         if self.epsg == WEB_MERCATOR:
             return np.degrees(x / SPHERE_RADIUS_M), np.degrees(np.arctan(np.sinh(y / SPHERE_RADIUS_M)))
-        lon, lat = to_lonlat(self.epsg).transform(*np.broadcast_arrays(x, y))
+        xx, yy = np.broadcast_arrays(x, y)
+        lon, lat = to_lonlat(self.epsg).transform(xx, yy)
         return lon, lat
 
     def ground_resolution(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
