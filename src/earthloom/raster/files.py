@@ -1,0 +1,105 @@
+"""Open files: headers read once for each state of a file, and datasets lent to one thread at a time."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import PurePath
+from threading import Lock
+
+from rasterio.io import DatasetReader
+
+from earthloom.base.errors import ReadError
+from earthloom.raster.header import FileKey, Header, file_key, header, open_level, read_overview
+from earthloom.raster.lru import Lru
+
+__all__ = ["Files", "Header", "header", "read_overview"]
+
+
+class Files:
+    """Headers and open datasets of many files.
+
+    GDAL's datasets are not safe across threads, so that each is lent to one thread and comes back. No more than
+    `max_idle` wait to be lent again; beside them there are as many as threads are reading.
+    """
+
+    def __init__(self, max_idle: int = 128, max_headers: int = 8192) -> None:
+        self._headers: Lru[FileKey, Header] = Lru(max_headers)
+        self._max_idle = max_idle
+        self._lock = Lock()
+        self._idle: OrderedDict[tuple[FileKey, int], list[DatasetReader]] = OrderedDict()
+        self._idle_count = 0
+        self._pid = os.getpid()
+
+    def header(self, path: str) -> Header:
+        """The facts of a file as it is now; a replaced file is noticed by its size or time of change."""
+        key = file_key(path)
+        found = self._headers.get(key)
+        if found is None:
+            found = header(path)
+            self._headers.put(found.key, found)
+        return found
+
+    @contextmanager
+    def dataset(self, head: Header, level: int) -> Iterator[DatasetReader]:
+        """Lend the dataset of a level to the calling thread.
+
+        Raises
+        ------
+        ReadError
+            If the file cannot be opened, or has changed since `head` was read.
+        """
+        key = head.key, level
+        dataset = self._take(key)
+        if dataset is None:
+            dataset = open_level(head.path, level)
+            if file_key(head.path) != head.key:
+                dataset.close()
+                raise ReadError(
+                    f"{PurePath(head.path).name} was replaced while it was read.", hint="Ask again.", file=head.path
+                )
+        try:
+            yield dataset
+        except BaseException:
+            dataset.close()  # after an error GDAL's state of the file is not to be trusted
+            raise
+        self._give_back(key, dataset)
+
+    def close(self) -> None:
+        """Close all that is not lent."""
+        with self._lock:
+            idle, self._idle, self._idle_count = self._idle, OrderedDict(), 0
+        for datasets in idle.values():
+            for dataset in datasets:
+                dataset.close()
+
+    def _take(self, key: tuple[FileKey, int]) -> DatasetReader | None:
+        with self._lock:
+            if self._pid != os.getpid():
+                # After a fork both processes would move one file position; the child opens its own.
+                self._idle, self._idle_count, self._pid = OrderedDict(), 0, os.getpid()
+            datasets = self._idle.get(key)
+            if not datasets:
+                return None
+            self._idle_count -= 1
+            dataset = datasets.pop()
+            if not datasets:
+                del self._idle[key]
+            return dataset
+
+    def _give_back(self, key: tuple[FileKey, int], dataset: DatasetReader) -> None:
+        surplus: list[DatasetReader] = []
+        with self._lock:
+            self._idle.setdefault(key, []).append(dataset)
+            self._idle.move_to_end(key)
+            self._idle_count += 1
+            while self._idle_count > self._max_idle:
+                oldest, datasets = next(iter(self._idle.items()))
+                surplus.append(datasets.pop(0))
+                self._idle_count -= 1
+                if not datasets:
+                    del self._idle[oldest]
+        for old in surplus:
+            old.close()
