@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from earthloom.chain import show
 from earthloom.chain.canonical import plain
-from earthloom.chain.graph import Graph, Node, Parameter, references, replace, to_json
+from earthloom.chain.graph import Callback, Graph, Node, references, to_json
 from earthloom.chain.key import key
 from earthloom.chain.parse import check, parse
 from earthloom.chain.session import current
@@ -35,9 +35,9 @@ class Chain(Verbs):
         written = {k: _json(v) for k, v in arguments.items()}
         node = Node(process_id, written)
         check(node)
-        for callback in references(written):
-            if not isinstance(callback, Node | Parameter):
-                check(callback.result)
+        for reference in references(written):
+            if isinstance(reference, Callback):
+                check(reference.result)
         return cls(node)
 
     @classmethod
@@ -111,7 +111,5 @@ class Preview:
 
 
 def _json(value: Any) -> Any:
-    """An argument as JSON; nodes, callbacks and parameters in it stay."""
-    if any(True for _ in references(value)):
-        return replace(value, lambda reference: reference) if not isinstance(value, Mapping) else value
-    return plain(value)
+    """An argument as JSON; what refers to nodes is JSON already."""
+    return value if any(True for _ in references(value)) else plain(value)

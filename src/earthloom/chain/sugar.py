@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from earthloom.base.errors import InvalidArgument
+from earthloom.chain.canonical import plain
 from earthloom.chain.graph import Callback, Node, Parameter
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ class Sugar:
 
     def isin(self, values: Iterable[Number]) -> Chain:
         """Whether each value is among `values`: 1, 0, or no data."""
-        inside = Node("array_contains", {"data": list(values), "value": Parameter("x")})
+        inside = Node("array_contains", {"data": plain(list(values)), "value": Parameter("x")})
         return self._node("apply", {"process": Callback(inside)})
 
     def within(self, area: Sequence[Number] | Mapping[str, Any]) -> Chain:
@@ -153,10 +154,10 @@ class Sugar:
         return Chain.of(process_id, {data: self.node, **written})
 
     def _element(self, process_id: str, arguments: Mapping[str, Any], value: str = "x") -> Chain:
-        return self._node("apply", {"process": Callback(Node(process_id, {value: Parameter("x"), **arguments}))})
+        return self._node("apply", {"process": Callback(Node(process_id, {value: Parameter("x"), **plain(arguments)}))})
 
     def _reducer(self, process_id: str, dimension: str, arguments: Mapping[str, Any]) -> Chain:
-        reducer = Callback(Node(process_id, {"data": Parameter("data"), **arguments}))
+        reducer = Callback(Node(process_id, {"data": Parameter("data"), **plain(arguments)}))
         return self._node("reduce_dimension", {"reducer": reducer, "dimension": dimension})
 
     def _binary(
@@ -167,7 +168,7 @@ class Sugar:
 
         left, right = (p.name for p in get_process(process_id).parameters[:2])
         if isinstance(other, Chain):
-            both = {left: Parameter("x"), right: Parameter("y"), **(arguments or {})}
+            both = {left: Parameter("x"), right: Parameter("y"), **plain(arguments or {})}
             resolver = Callback(Node(process_id, both))
             return Chain.of(
                 "merge_cubes",
@@ -178,6 +179,7 @@ class Sugar:
                     "context": {"labels": "equal"},
                 },
             )
-        sides = (other, Parameter("x")) if swap else (Parameter("x"), other)
+        number = plain(other)
+        sides = (number, Parameter("x")) if swap else (Parameter("x"), number)
         pair = dict(zip((left, right), sides, strict=True))
-        return self._node("apply", {"process": Callback(Node(process_id, {**pair, **(arguments or {})}))})
+        return self._node("apply", {"process": Callback(Node(process_id, {**pair, **plain(arguments or {})}))})
