@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 pytestmark = pytest.mark.browser
 
@@ -53,7 +53,6 @@ async (layers) => {
 NDVI: dict[str, Any] = {
     "id": "a",
     "name": "NDVI",
-    "about": "median over t",
     "url": "http://look.test/tiles/k1/{z}/{x}/{y}.png",
     "point": "http://look.test/point/k1",
     "bbox": [22.14, 45.19, 22.16, 45.21],
@@ -69,7 +68,6 @@ NDVI: dict[str, Any] = {
 BASE: dict[str, Any] = {
     "id": "base",
     "name": "Blue Marble",
-    "about": "",
     "url": "http://look.test/tiles/b1/{z}/{x}/{y}.png",
     "point": None,
     "bbox": None,
@@ -126,6 +124,35 @@ def test_a_failure_is_forgotten_when_its_tile_leaves_the_map(shown: Page, tiles:
     expect(shown.locator(".el-notice.bad")).to_have_count(1)
     shown.evaluate("map.setView([-45, -70], 9, { animate: false })")
     expect(shown.locator(".el-notice.bad")).to_have_count(0)
+
+
+def test_a_silent_server_is_told_as_such(shown: Page, tiles: Any) -> None:
+    shown.route("http://look.test/tiles/k1/**", lambda route: route.abort())
+    shown.evaluate("map.setView([45.2, 22.15], 12, { animate: false })")
+    expect(shown.locator(".el-notice.bad")).to_contain_text("The server does not answer. What is drawn stays")
+
+    shown.unroute("http://look.test/tiles/k1/**")
+    shown.locator(".el-notice").get_by_text("Retry").click()
+    expect(shown.locator(".el-notice")).to_have_count(0)
+
+
+def test_a_busy_server_is_asked_again_when_it_says(shown: Page, tiles: Any) -> None:
+    busy = ["11/1150/736"]
+
+    def answer(route: Route) -> None:
+        if busy and route.request.url.endswith(f"{busy[0]}.png"):
+            route.fulfill(status=503, headers={"Retry-After": "1"}, json={"code": "unavailable", "message": "Busy."})
+        else:
+            tiles.answer(route)
+
+    shown.route("http://look.test/tiles/**", answer)
+    shown.evaluate("map.setView([45.2, 22.15], 11, { animate: false })")
+    shown.wait_for_timeout(500)
+    expect(shown.locator(".el-notice")).to_have_count(0)
+    expect(shown.locator(".el-map-line")).not_to_have_attribute("aria-valuenow", "100")
+    busy.clear()
+    expect(shown.locator(".el-map-line")).to_have_attribute("aria-valuenow", "100")
+    expect(shown.locator('img[src^="data:image/svg+xml"]')).to_have_count(0)
 
 
 def test_a_closed_notice_stays_closed(shown: Page, tiles: Any) -> None:

@@ -3,7 +3,7 @@ import { h, icon, iconButton, plural } from "./dom.js";
 import { legend } from "./legend.js";
 import { progressLine, reasons } from "./progress.js";
 
-// layer = { name, about, legend, watch }; state() gives { visible, opacity, outside } as they are now;
+// layer = { name, legend, watch }; state() gives { visible, opacity, outside } as they are now;
 // on = { visible(yes), opacity(value), zoom(), retry() }. card.draw() after a change, card.here(value) marks the legend.
 export function layerCard(layer, state, on) {
   let open = true;
@@ -17,7 +17,7 @@ export function layerCard(layer, state, on) {
   const bad = h("div", { class: "el-row el-small bad" }, icon("warn"), failed, retry);
   const slider = opacitySlider(on.opacity);
   const key = layer.legend && legend(layer.legend);
-  const body = h("div", { class: "body" }, layer.about && h("div", { class: "el-small el-mute about" }, layer.about), bad, slider, key);
+  const body = h("div", { class: "body" }, bad, slider, key);
   const line = progressLine(() => [layer.watch]);
   line.classList.add("line");
   const root = h("article", { class: "el-layer", "aria-label": layer.name }, h("div", { class: "head" }, eye, name, there, menu), body, line);

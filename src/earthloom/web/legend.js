@@ -1,5 +1,5 @@
 // A legend from the JSON that the server makes from the chain, and the colour that it gives to a value.
-//   { kind: "ramp", quantity, unit, range: [low, high], stops: [[value, colour]], beyond: [below, above] }
+//   { kind: "ramp", quantity, unit, range: [low, high], stops: [[value, colour]], beyond: [below, above], ticks }
 //   { kind: "classes", quantity, unit, classes: [{ value, label, colour, share }] }
 //   { kind: "rgb", quantity, unit, channels: [{ band, range }] x 3 }
 // legend(spec).here(value) marks a value (null clears the mark).
@@ -16,10 +16,10 @@ export function legend(spec) {
   return root;
 }
 
-function ramp({ quantity, unit, range: [low, high], stops, beyond = [false, false] }) {
+function ramp({ quantity, unit, range: [low, high], stops, beyond = [false, false], ticks: about }) {
   const percent = (value) => (low === high ? 50 : 100 * Math.min(1, Math.max(0, (value - low) / (high - low))));
   const left = (value) => `calc(7px + ${percent(value) / 100} * (100% - 14px))`; // 7 px: the arrow ends
-  const { at, digits } = ticks(low, high);
+  const { at, digits } = ticks(low, high, about);
   const gradient = stops.map(([value, colour]) => `${colour} ${percent(value)}%`).join(", ");
   const mark = h("span", { class: "here", hidden: true });
   const text = (value) => fixed(value, digits);

@@ -24,6 +24,10 @@ export function notice(kind, fact, reason, actions = [], onclose = null) {
 export function tileErrors(watches, actions, onclose) {
   const [first, ...rest] = reasons(watches);
   if (!first) return null;
+  if (first.code === "unavailable") {
+    const waiting = `What is drawn stays; ${plural(first.tiles, "tile")} could not be asked for.`;
+    return notice("bad", "The server does not answer.", waiting, actions, onclose);
+  }
   const others = rest.length > 0 ? ` (and ${plural(rest.length, "other reason")})` : "";
   return notice("bad", `${plural(first.tiles, "tile")} failed:`, first.reason + others, actions, onclose);
 }

@@ -1,6 +1,6 @@
 // The notebook map's parts, over an ipyleaflet Map: layer cards, progress, notices, values under a click, tools, scale.
 // The widget stands in a control of the Map and finds Leaflet's own map through the widget manager. What lasts is in
-// the traits: layers = [{ id, name, about, url, point, legend, bbox, base }], top first; held = { lat, lon }; folded.
+// the traits: layers = [{ id, name, url, point, legend, bbox }], top first; held = { lat, lon }; folded.
 import { h, iconButton, significant } from "./dom.js";
 import { inspector } from "./inspector.js";
 import { layerCard } from "./layers.js";
@@ -202,7 +202,7 @@ async function build(model, el, signal) {
     drawSoon();
   }
   function keys(event) {
-    if (event.target.matches("input") || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target.closest("input, textarea, select") || event.ctrlKey || event.metaKey || event.altKey) return;
     const digit = layers[Number(event.key) - 1];
     const act = {
       Escape: model.get("held") && (() => set({ held: null })),

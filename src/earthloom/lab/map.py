@@ -1,0 +1,226 @@
+"""The map of a notebook: chains as layers on an ipyleaflet Map, over a basemap of our own server."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import Any, ClassVar
+
+import ipyleaflet
+import traitlets
+
+from earthloom.base.errors import EmptySelection, InvalidArgument, NotFound
+from earthloom.base.grid import MAX_ZOOM
+from earthloom.chain.build import Chain
+from earthloom.chain.collection import ImageCollection
+from earthloom.chain.session import Session, current
+from earthloom.chain.steps import short_name
+from earthloom.lab.panel import Panel
+from earthloom.lab.view import WORLD, Box, look_at, selected
+
+BASEMAP = "basemap"  # the collection that lies under everything, where the server has it
+
+
+class Map(ipyleaflet.Map):  # type: ignore[misc]
+    """An interactive map; as a cell's last line it shows.
+
+    It is an ipyleaflet Map with layers of chains: ipyleaflet's own layers and controls can be added too. Nothing but
+    the server of the chains is asked for tiles.
+
+    Parameters
+    ----------
+    center
+        Latitude and longitude [degree]; without it the map goes to the first layer added.
+    zoom
+        Zoom level, 0 shows the world.
+    height
+        Height of the map [px].
+    options
+        Further traits of `ipyleaflet.Map`.
+    """
+
+    _starts_anywhere: ClassVar[tuple[float, float]] = (20.0, 0.0)
+
+    def __init__(
+        self,
+        center: Sequence[float] | None = None,
+        zoom: float | None = None,
+        height: int = 500,
+        **options: Any,
+    ) -> None:
+        self._height = height
+        self._goes_to_first = center is None and zoom is None
+        chosen = {"scroll_wheel_zoom": True, "zoom_control": False, "attribution_control": False} | options
+        super().__init__(
+            center=list(center or self._starts_anywhere),
+            zoom=zoom if zoom is not None else 2 if center is None else 10,
+            max_zoom=MAX_ZOOM,
+            layers=(),  # else ipyleaflet adds a basemap of another host
+            layout={"height": f"{height}px"},
+            **chosen,
+        )
+        self.add_class("el")
+        self._panel = Panel(map_id=self.model_id)
+        super().add(ipyleaflet.AttributionControl(position="bottomright", prefix="Leaflet"))
+        super().add(ipyleaflet.WidgetControl(widget=self._panel, position="topright", transparent_bg=True))
+        self._add_basemap(current())
+
+    def add(
+        self, item: Any, name: str | None = None, opacity: float = 1.0, visible: bool = True, index: int | None = None
+    ) -> Any:
+        """Show a chain as a layer; a layer of the same name is replaced.
+
+        Parameters
+        ----------
+        item
+            A chain, or anything that `ipyleaflet.Map.add` takes.
+        name
+            What the layer is called; without it, the collection and the last step.
+        opacity
+            0 (nothing to see) to 1.
+        visible
+            Whether the layer is shown at once.
+        index
+            Place of one of ipyleaflet's own layers, counted from below; None is on top.
+
+        Returns
+        -------
+        The new layer (an `ipyleaflet.TileLayer`); for items of ipyleaflet the map itself.
+
+        Raises
+        ------
+        EmptySelection
+            If the chain selects no items.
+        InvalidArgument
+            If the item is nothing that a map shows.
+        """
+        if not isinstance(item, Chain):
+            if isinstance(item, ImageCollection):
+                raise InvalidArgument("A collection is no picture yet.", hint="Add .mosaic() or .cube() of it.")
+            if not isinstance(item, ipyleaflet.Layer | ipyleaflet.Control) and not hasattr(item, "as_leaflet_layer"):
+                raise InvalidArgument(f"A map cannot show a {type(item).__name__}.", hint="Add a chain.")
+            return super().add(item, index)
+        session = current()
+        key = session.put(item.graph)
+        found = selected(session, item.node)
+        if not found.matched:
+            near = f" The nearest date that has items is {found.nearest[:10]}." if found.nearest else ""
+            raise EmptySelection(f"0 items are selected.{near}", hint="Widen the filters.")
+        layer = _tiles(session, key, name or self._free_name(item, key), found.attribution, opacity, visible)
+        card = _card(session, key, layer, session.legend(item.graph), found.bbox)
+        self._put(layer, card)
+        if self._goes_to_first:
+            self.zoom_to(layer)
+        return layer
+
+    def remove(self, item: Any) -> Any:
+        """Take a layer off the map, by itself or by its name; or a control of ipyleaflet.
+
+        Raises
+        ------
+        NotFound
+            If no layer has this name.
+        """
+        return super().remove(self._layer(item) if isinstance(item, str) else item)
+
+    def zoom_to(self, item: Any) -> None:
+        """Look at all that a layer shows.
+
+        Parameters
+        ----------
+        item
+            A layer that `add` gave, or its name.
+
+        Raises
+        ------
+        NotFound
+            If no layer has this name, or it is none of a chain.
+        """
+        layer = self._layer(item) if isinstance(item, str) else item
+        cards = [card for card in self._panel.layers if card["id"] == layer.model_id]
+        if not cards:
+            raise NotFound.name("layer", layer.name, self._names(), within="the map")
+        self._goes_to_first = False
+        centre, zoom = look_at(cards[0]["bbox"] or WORLD, self._height)
+        with self.hold_sync():
+            self.center, self.zoom = list(centre), zoom
+
+    def _add_basemap(self, session: Session) -> None:
+        collection = ImageCollection(BASEMAP)
+        try:
+            about = session.search(collection.graph)
+        except NotFound:
+            return
+        # Its pixels are far larger than those of the map: without bilinear they would be seen as squares.
+        cube = collection.cube().resample_spatial(method="bilinear")
+        chain = cube.last("t").rgb("red", "green", "blue", stretch=(0, 255))
+        key = session.put(chain.graph)
+        layer = _tiles(session, key, about["title"] or "Basemap", about["attribution"], 1.0, True)
+        layer.base = True
+        self._put(layer, _card(session, key, layer, None, None) | {"point": None})
+
+    def _put(self, layer: ipyleaflet.TileLayer, card: dict[str, Any]) -> None:
+        """Add a layer on top, or in the place of the one that has its name."""
+        old = next((c["id"] for c in self._panel.layers if c["name"] == card["name"]), None)
+        if old is None:
+            super().add(layer)
+            self._panel.layers = [card, *self._panel.layers]
+        else:
+            replaced = next(other for other in self.layers if other.model_id == old)
+            cards = [card if c["id"] == old else c for c in self._panel.layers]
+            super().substitute(replaced, layer)
+            self._panel.layers = cards
+
+    def _layer(self, name: str) -> ipyleaflet.TileLayer:
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        raise NotFound.name("layer", name, self._names(), within="the map")
+
+    def _names(self) -> list[str]:
+        return [layer.name for layer in self.layers if layer.name]
+
+    def _free_name(self, chain: Chain, key: str) -> str:
+        """A name for a chain that has none: that of another chain is not taken away from it."""
+        name = short_name(chain.graph)
+        others = {card["name"] for card in self._panel.layers if f"/{key}/" not in card["url"]}
+        count = 2
+        free = name
+        while free in others:
+            free = f"{name} ({count})"
+            count += 1
+        return free
+
+    @traitlets.observe("layers")
+    def _forget_cards(self, change: Any) -> None:
+        """What ipyleaflet's own ways took off the map has no card any more."""
+        left = {layer.model_id for layer in change["new"]}
+        if hasattr(self, "_panel"):
+            self._panel.layers = [card for card in self._panel.layers if card["id"] in left]
+
+
+def _tiles(
+    session: Session, key: str, name: str, attribution: str | None, opacity: float, visible: bool
+) -> ipyleaflet.TileLayer:
+    return ipyleaflet.TileLayer(
+        url=f"{session.url}/tiles/{key}/{{z}}/{{x}}/{{y}}.png",
+        name=name,
+        attribution=escape(attribution or ""),  # Leaflet takes it as HTML
+        opacity=opacity,
+        visible=visible,
+        max_zoom=MAX_ZOOM,
+    )
+
+
+def _card(
+    session: Session, key: str, layer: ipyleaflet.TileLayer, legend: dict[str, Any] | None, bbox: Box | None
+) -> dict[str, Any]:
+    """The layer as the panel needs it."""
+    return {
+        "id": layer.model_id,
+        "name": layer.name,
+        "url": layer.url,
+        "point": f"{session.url}/point/{key}",
+        "legend": legend,
+        "bbox": None if bbox is None else list(bbox),
+    }

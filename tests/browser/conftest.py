@@ -1,0 +1,138 @@
+"""The real demo in a folder of its own, and a Chromium that looks at its JupyterLab."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, sync_playwright
+
+CHECKOUT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """A running demo: addresses of engine and JupyterLab, and the pack that it reads."""
+
+    engine: str
+    lab: str
+    token: str
+    pack: Path
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """`earthloom demo` of a copy of the checkout, so that files may be broken and the user's own demo is left alone."""
+    copy = tmp_path_factory.mktemp("checkout")
+    (copy / "src").symlink_to(CHECKOUT / "src")
+    shutil.copytree(CHECKOUT / "examples", copy / "examples", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+    shutil.copy(Path(__file__).with_name("broken.ipynb"), copy / "examples")
+    env = os.environ | {"PYTHONPATH": str(copy / "src"), "HEADLESS": "1", "IPYTHONDIR": str(copy / "ipython")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "earthloom", "demo", "--no-browser", "--port", "0"],
+        cwd=copy,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    found: dict[str, str] = {}
+    said = ""
+    try:
+        for line in process.stdout:
+            said += line
+            if match := re.match(r"(Engine|JupyterLab) +(http\S+)", line):
+                found[match[1]] = match[2]
+            if line.startswith("Ready."):
+                break
+        assert set(found) == {"Engine", "JupyterLab"}, said
+        page = urlsplit(found["JupyterLab"])
+        token = page.query.removeprefix("token=")
+        yield Demo(found["Engine"], f"{page.scheme}://{page.netloc}", token, copy / "examples" / "demo_pack")
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(40)
+        finally:
+            process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def chromium(need: Callable[[str], str]) -> Iterator[Browser]:
+    path = need("chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+class Notebook:
+    """A notebook in JupyterLab, opened in a page of its own."""
+
+    def __init__(self, page: Page, demo: Demo, name: str) -> None:
+        self.page = page
+        self.demo = demo
+        self.hosts: set[str] = set()
+        page.on("request", lambda request: self.hosts.add(urlsplit(request.url).hostname or ""))
+        # A workspace of its own: no other notebook of an earlier test comes back.
+        workspace = name.removesuffix(".ipynb")
+        page.goto(f"{demo.lab}/lab/workspaces/{workspace}/tree/{name}?token={demo.token}")
+        self.cells.first.wait_for(timeout=120_000)
+        page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]').wait_for(timeout=120_000)
+
+    @property
+    def cells(self) -> Locator:
+        return self.page.locator(".jp-Notebook .jp-Cell")
+
+    @property
+    def map(self) -> Locator:
+        """Leaflet's container of the first map."""
+        return self.page.locator(".jp-OutputArea .leaflet-container").first
+
+    def run_all(self) -> None:
+        """Run all cells and wait until the last one is done; no cell fails."""
+        self.page.get_by_role("menuitem", name="Run", exact=True).click()
+        self.page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+        running = self.page.locator(".jp-InputArea-prompt", has_text="[*]")
+        self.page.wait_for_function(
+            "document.querySelector('.jp-Notebook .jp-CodeCell .jp-InputArea-prompt').innerText.match(/\\\\d/)",
+            timeout=120_000,
+        )
+        running.first.wait_for(state="detached", timeout=300_000)
+        failed = self.page.locator('.jp-OutputArea-output[data-mime-type="application/vnd.jupyter.error"]')
+        assert failed.all_inner_texts() == []
+
+    def wait_for_tiles(self, layers: int) -> None:
+        """Wait until so many layers have a card and no tile is on its way."""
+        self.map.scroll_into_view_if_needed()
+        cards = self.map.locator(".el-layer")
+        cards.nth(layers - 1).wait_for(timeout=60_000)
+        self.page.wait_for_timeout(500)
+        self.map.locator('.el-map-line[aria-valuenow="100"]').wait_for(timeout=120_000, state="attached")
+        self.page.wait_for_timeout(500)  # Leaflet fades tiles in
+
+
+@pytest.fixture
+def open_notebook(chromium: Browser, demo: Demo) -> Iterator[Callable[[str], Notebook]]:
+    """The function that opens a notebook of the demo by name."""
+    pages: list[Page] = []
+
+    def opened(name: str) -> Notebook:
+        page = chromium.new_page(viewport={"width": 1280, "height": 900})
+        pages.append(page)
+        return Notebook(page, demo, name)
+
+    yield opened
+    for page in pages:
+        page.close()

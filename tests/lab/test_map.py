@@ -1,0 +1,140 @@
+"""`el.Map` without a browser: what it posts, and the traits that the browser gets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import ipyleaflet
+import pytest
+
+import earthloom as el
+from earthloom.base.errors import EmptySelection, InvalidArgument, NotFound
+from earthloom.chain import session
+
+SERIES = el.ImageCollection("sentinel2-series").filter_date("2020-05", "2020-09")
+RED = SERIES.mosaic()["B04"]
+
+
+@pytest.fixture(autouse=True)
+def _session(server: str) -> Iterator[None]:
+    session.use(el.connect(server))
+    yield
+    session.use(None)
+
+
+def names(m: el.Map) -> list[str]:
+    return [layer.name for layer in m.layers]
+
+
+def cards(m: el.Map) -> list[str]:
+    return [card["name"] for card in m._panel.layers]
+
+
+def test_the_basemap_comes_from_our_own_server(server: str) -> None:
+    m = el.Map()
+
+    assert [layer.url.startswith(f"{server}/tiles/") for layer in m.layers] == [True]
+    assert "NASA" in m.layers[0].attribution
+    assert m.layout.height == "500px"
+
+
+def test_a_chain_becomes_a_layer_with_a_card(server: str) -> None:
+    m = el.Map()
+    chain = RED.color(["red", "green"], vmin=0, vmax=0.3)
+    layer = m.add(chain, name="red", opacity=0.5, visible=False)
+
+    assert isinstance(layer, ipyleaflet.TileLayer)
+    assert layer.url == f"{server}/tiles/{chain.key}/{{z}}/{{x}}/{{y}}.png"
+    assert (layer.opacity, layer.visible) == (0.5, False)
+    assert "Copernicus" in layer.attribution
+    card = m._panel.layers[0]
+    assert card["id"] == layer.model_id
+    assert card["legend"]["kind"] == "ramp"
+    assert card["legend"]["range"] == [0, 0.3]
+    assert card["point"] == f"{server}/point/{chain.key}"
+
+
+def test_the_first_layer_is_gone_to_unless_a_centre_is_given() -> None:
+    m = el.Map()
+    m.add(RED)
+    assert m.center == pytest.approx([45.205, 22.152], abs=0.01)
+    assert m.zoom >= 13
+    view = m.center, m.zoom
+    m.add(el.ImageCollection("sentinel2-coast").mosaic()["B04"])
+    assert (m.center, m.zoom) == view
+
+    still = el.Map(center=(10, 20), zoom=5)
+    still.add(RED)
+    assert (still.center, still.zoom) == ([10, 20], 5)
+    still.zoom_to(still.layers[-1].name)
+    assert still.center == pytest.approx([45.205, 22.152], abs=0.01)
+
+
+def test_the_same_name_replaces_in_its_place() -> None:
+    m = el.Map()
+    m.add(RED, name="a")
+    m.add(RED * 2, name="b")
+    new = m.add(RED * 3, name="a")
+
+    assert names(m)[1:] == ["a", "b"]
+    assert cards(m)[:2] == ["b", "a"]
+    assert m.layers[1] is new
+
+
+def test_layers_without_a_name_do_not_replace_each_other() -> None:
+    m = el.Map()
+    m.add(RED.color("viridis", vmin=0, vmax=1))
+    m.add(RED.color("magma", vmin=0, vmax=1))
+    m.add(RED.color("viridis", vmin=0, vmax=1))
+
+    assert names(m)[1:] == ["sentinel2-series, B04", "sentinel2-series, B04 (2)"]
+
+
+def test_remove_by_name_and_by_layer() -> None:
+    m = el.Map()
+    layer = m.add(RED, name="a")
+    m.add(RED * 2, name="b")
+    m.remove("b")
+    assert cards(m)[0] == "a"
+    m.remove(layer)
+    assert len(m.layers) == len(m._panel.layers) == 1
+    with pytest.raises(NotFound, match='No layer "a"'):
+        m.remove("a")
+    m.layers = ()
+    assert m._panel.layers == []
+
+
+def test_ipyleaflets_own_things_can_be_added() -> None:
+    m = el.Map()
+    marker = ipyleaflet.Marker(location=(45.2, 22.15))
+    assert m.add(marker) is m
+    assert marker in m.layers
+    m.add(ipyleaflet.ScaleControl())
+    m.remove(marker)
+    assert marker not in m.layers
+    with pytest.raises(NotFound):
+        m.zoom_to(marker)
+
+
+def test_what_is_no_layer_is_refused() -> None:
+    m = el.Map()
+    with pytest.raises(InvalidArgument, match="mosaic"):
+        m.add(SERIES)
+    with pytest.raises(InvalidArgument, match="cannot show a str"):
+        m.add("red")
+
+
+def test_an_empty_selection_names_the_nearest_date() -> None:
+    m = el.Map()
+    empty = el.ImageCollection("sentinel2-series").filter_date("2021").mosaic()["B04"]
+    with pytest.raises(EmptySelection, match="0 items") as caught:
+        m.add(empty.color("viridis", vmin=0, vmax=1))
+    assert "2020-12-22" in str(caught.value)
+    assert len(m._panel.layers) == 1
+
+
+def test_a_wrong_band_is_refused_before_the_map_changes() -> None:
+    m = el.Map()
+    with pytest.raises(NotFound, match='"B4"'):
+        m.add(SERIES.mosaic()["B4"])
+    assert len(m.layers) == 1
