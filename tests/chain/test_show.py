@@ -56,7 +56,7 @@ def test_collection_as_text() -> None:
     assert show.collection_text(SUMMARY, ["eo:cloud_cover <= 20"]).split("\n") == [
         "sentinel2-series: 3 items",
         "  Dates    2020-05-01 to 2020-06-20, 3 days",
-        "  Extent   22.1400 45.2000 22.1600 45.2100 (west south east north)",
+        "  Extent   lon 22.1400 to 22.1600, lat 45.2000 to 45.2100, 1.6 x 1.1 km",
         "  Bands    B04 B08 SCL",
         "  Filters  eo:cloud_cover <= 20",
         "  Source   Contains modified Copernicus Sentinel data <2020>",
@@ -80,6 +80,12 @@ def test_collection_as_html_has_the_same_facts() -> None:
     assert "B04 B08 10 m SCL 20 m" in text
     assert "a < b" in text
     assert html.count("<title>") == 3  # a mark for each date
+
+
+def test_an_extent_may_cross_the_antimeridian() -> None:
+    assert "lon 170.0000 to -170.0000, lat 0.0000 to 10.0000, 2216 x 1112 km" in show.collection_text(
+        SUMMARY | {"bbox": [170, 0, -170, 10]}, []
+    )
 
 
 def test_a_single_item_is_one_item() -> None:

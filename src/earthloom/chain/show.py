@@ -5,6 +5,7 @@ Each piece of HTML carries its own style sheet (about 5 kB): it stays readable w
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import cache
 from html import escape
@@ -17,6 +18,8 @@ from earthloom.base.errors import EarthloomError, NotFound
 from earthloom.chain.steps import Graph, Step, chain_steps
 
 WEB = Path(__file__).parents[1] / "web"
+
+_KM_PER_DEGREE = 111.2  # of a great circle
 
 
 def chain_text(graph: Graph, key: str) -> str:
@@ -89,11 +92,21 @@ def _facts(summary: Mapping[str, Any], filters: Sequence[str]) -> list[tuple[str
     return [
         ("Dates", span),
         ("Nearest", f"{nearest[:10]} is the nearest date that has items" if nearest and not dates else ""),
-        ("Extent", " ".join(f"{v:.4f}" for v in box) + " (west south east north)" if box else ""),
+        ("Extent", _extent(box) if box else ""),
         ("Bands", " ".join(str(band["name"]) for band in summary["bands"])),
         ("Filters", ", ".join(filters)),
         ("Source", summary.get("attribution") or ""),
     ]
+
+
+def _extent(box: Sequence[float]) -> str:
+    """A rectangle in degrees and kilometres; east may lie beyond the antimeridian."""
+    west, south, east, north = box
+    degrees = east - west if east >= west else east - west + 360
+    wide = degrees * _KM_PER_DEGREE * math.cos(math.radians((south + north) / 2))
+    high = (north - south) * _KM_PER_DEGREE
+    size = f"{wide:.2g} x {high:.2g} km" if max(wide, high) < 10 else f"{wide:.0f} x {high:.0f} km"
+    return f"lon {west:.4f} to {east:.4f}, lat {south:.4f} to {north:.4f}, {size}"
 
 
 def _items(count: int) -> str:
