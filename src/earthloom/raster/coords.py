@@ -163,7 +163,8 @@ def _control_points(
     x, y = x[back].reshape(-1, 13), y[back].reshape(-1, 13)
     torn: NDArray[np.bool_] = np.zeros(cols.size, np.bool_)
     if crs(frame.epsg).is_geographic:
-        x = _near_meridian(x, _near_meridian(x[:, 4:5], frame.centre_x))
+        known = np.take_along_axis(x, _first_known(x), axis=1)
+        x = _near_meridian(x, _near_meridian(known, frame.centre_x))
         far = np.abs(x - frame.centre_x) - 180.0
         torn = np.any(far > 1e-9, axis=1) & np.any(far < -1e-9, axis=1)
     u = (x - frame.x0) / frame.step_x * frame.ratio_x
@@ -172,6 +173,12 @@ def _control_points(
         out = ~((np.abs(u) < MAX_POSITION_PX) & (np.abs(v) < MAX_POSITION_PX))
     u[out] = v[out] = np.nan
     return u, v, torn
+
+
+def _first_known(x: Floats) -> NDArray[np.intp]:
+    """Number of a point that exists in each patch, the centre if it does; (patch, 1)."""
+    order = np.array([4, 0, 1, 2, 3, 5, 6, 7, 8, 9, 10, 11, 12])
+    return order[np.argmax(np.isfinite(x[:, order]), axis=1)][:, None]
 
 
 def _to_file(frame: Frame, lattice: Lattice, x: Floats, y: Floats) -> tuple[Floats, Floats]:
