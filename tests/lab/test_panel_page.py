@@ -240,14 +240,17 @@ def test_the_end_takes_everything_off_the_map(shown: Page) -> None:
         expect(shown.locator(part)).to_have_count(0)
 
 
-def test_the_parts_do_not_overlap(shown: Page, tiles: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("width", [900, 560])
+def test_the_parts_do_not_overlap(shown: Page, tiles: Any, tmp_path: Path, width: int) -> None:
+    shown.evaluate("(w) => { map.getContainer().style.width = `${w}px`; map.invalidateSize(); }", width)
     tiles.broken["11/1150/736"] = TRUNCATED
     shown.evaluate("map.setView([45.2, 22.15], 11, { animate: false })")
-    shown.mouse.click(450, 150)
+    shown.evaluate("map.attributionControl.addAttribution('Data of somebody '.repeat(9))")
+    shown.mouse.click(300, 150)
     expect(shown.locator(".el-notice.bad")).to_be_visible()
     expect(shown.locator(".el-inspect tr")).to_have_count(1)
     shown.screenshot(path=tmp_path / "panel.png")
-    names = [".el-layers", ".el-tools", ".el-inspect", ".el-say", ".el-map-scale"]
+    names = [".el-layers", ".el-tools", ".el-inspect", ".el-say", ".el-map-scale", ".leaflet-control-attribution"]
     boxes = {name: shown.locator(name).bounding_box() for name in names}
     for one, a in boxes.items():
         for other, b in boxes.items():

@@ -152,8 +152,8 @@ class Map(ipyleaflet.Map):  # type: ignore[misc]
         except NotFound:
             return
         # Its pixels are far larger than those of the map: without bilinear they would be seen as squares.
-        cube = collection.cube().resample_spatial(method="bilinear")
-        chain = cube.last("t").rgb("red", "green", "blue", stretch=(0, 255))
+        smooth = collection.mosaic().resample_spatial(method="bilinear")
+        chain = smooth.rgb("red", "green", "blue", stretch=(0, 255))
         key = session.put(chain.graph)
         layer = _tiles(session, key, about["title"] or "Basemap", about["attribution"], 1.0, True)
         layer.base = True

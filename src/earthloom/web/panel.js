@@ -198,7 +198,9 @@ async function build(model, el, signal) {
     resize,
   };
   function resize() {
-    panel.style.setProperty("--el-map-height", `${map.getSize().y}px`);
+    const { x, y } = map.getSize();
+    container.style.setProperty("--el-map-width", `${x}px`);
+    container.style.setProperty("--el-map-height", `${y}px`);
     drawSoon();
   }
   function keys(event) {

@@ -1,0 +1,112 @@
+"""The tutorials as a newcomer sees them: the real demo, JupyterLab, Chromium, and the pixels of the picture."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from playwright.sync_api import Locator, expect
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.xdist_group("browser")]
+
+Open = Callable[[str], Any]
+
+
+def picture(place: Locator, path: Path) -> NDArray[np.int16]:
+    """A screenshot as red, green, blue, (y, x, 3); the file is kept for eyes."""
+    png = place.screenshot(path=path)
+    return np.asarray(Image.open(BytesIO(png)).convert("RGB")).astype(np.int16)
+
+
+def hide_parts(notebook: Any) -> None:
+    """Only tiles stay on the map: its controls would be counted as pixels."""
+    notebook.page.add_style_tag(content=".leaflet-control-container, .el-pin { visibility: hidden !important }")
+
+
+def test_first_chain(open_notebook: Open, tmp_path: Path) -> None:
+    notebook = open_notebook("01-first-chain.ipynb")
+    notebook.run_all()
+    notebook.wait_for_tiles(layers=2)
+    picture(notebook.map, tmp_path / "first-chain.png")
+
+    assert notebook.map.locator(".el-layer .name").all_inner_texts() == ["red, dark pixels out", "Blue Marble"]
+    expect(notebook.map.locator(".el-notice")).to_have_count(0)
+    expect(notebook.map.locator(".el-ramp")).to_have_count(1)
+    expect(notebook.map.locator(".leaflet-control-attribution")).to_contain_text("Copernicus")
+    # Nothing of another host: it works without the internet.
+    assert {host for host in notebook.hosts if host} <= {"127.0.0.1", "localhost"}
+
+    hide_parts(notebook)
+    shown = picture(notebook.map, tmp_path / "first-chain-tiles.png")
+    red, green, blue = (shown[..., i] for i in range(3))
+    # A ramp from red over yellow to green has no blue; Blue Marble's forest is dark in all three.
+    ramp = (blue < 40) & (np.maximum(red, green) > 120)
+    ours = ramp.mean()
+    assert 0.1 < ours < 0.9
+    rows, columns = np.nonzero(ramp)
+    assert shown.shape[0] * 0.3 < rows.mean() < shown.shape[0] * 0.7  # the map has gone to the layer
+    assert shown.shape[1] * 0.3 < columns.mean() < shown.shape[1] * 0.7
+    assert (ramp & (red > 200) & (green < 60)).mean() > 0.005  # red, yellow and green are all there
+    assert (ramp & (red > 200) & (green > 200)).mean() > 0.005
+    assert (ramp & (red < 60) & (green > 100)).mean() > 0.005
+    corner = shown[:60, :60].reshape(-1, 3)
+    assert not (corner > 250).all(axis=1).any()  # the basemap lies under all of it
+    assert corner.std(axis=0).max() < 30
+
+
+def test_a_value_under_a_click(open_notebook: Open) -> None:
+    notebook = open_notebook("01-first-chain.ipynb")
+    notebook.run_all()
+    notebook.wait_for_tiles(layers=2)
+    box = notebook.map.bounding_box()
+    found = []
+    for x, y in [(0.42, 0.45), (0.5, 0.5), (0.45, 0.6), (0.55, 0.4)]:
+        notebook.page.mouse.click(box["x"] + box["width"] * x, box["y"] + box["height"] * y)
+        notebook.map.locator(".el-inspect:not(.wait) tr").wait_for()
+        found += notebook.map.locator(".el-inspect b").all_inner_texts()
+    assert found
+    assert all(0.03 <= float(text) < 1 for text in found)  # `where` keeps what is not dark
+    expect(notebook.map.locator(".el-ramp .here")).to_be_attached()
+
+    notebook.page.keyboard.press("Escape")
+    expect(notebook.map.locator(".el-pin")).to_be_hidden()
+
+    notebook.page.mouse.click(box["x"] + 150, box["y"] + 30)
+    expect(notebook.map.locator(".el-inspect tr")).to_contain_text("outside the data")
+
+
+def test_cloud_free_ndvi(open_notebook: Open, tmp_path: Path) -> None:
+    notebook = open_notebook("02-cloud-free-ndvi.ipynb")
+    notebook.run_all()
+    notebook.wait_for_tiles(layers=3)
+    picture(notebook.map, tmp_path / "ndvi.png")
+    expect(notebook.map.locator(".el-notice")).to_have_count(0)
+    notebook.map.get_by_role("button", name="Hide a cloudy day").click()
+    notebook.wait_for_tiles(layers=3)
+    hide_parts(notebook)
+    shown = picture(notebook.map, tmp_path / "ndvi-tiles.png")
+    red, green, blue = (shown[..., i] for i in range(3))
+    forest = (green > red + 40) & (green > blue + 10) & (green > 80)
+    assert forest.mean() > 0.1
+
+
+def test_a_broken_file_is_told_on_the_map(open_notebook: Open, demo: Any, tmp_path: Path) -> None:
+    file = demo.pack / "sentinel2-coast" / "T18S_coast_B04.tif"
+    file.write_bytes(file.read_bytes()[:3000])
+    notebook = open_notebook("broken.ipynb")
+    notebook.run_all()
+    notebook.wait_for_tiles(layers=2)
+    picture(notebook.map, tmp_path / "broken.png")
+
+    notice = notebook.map.locator(".el-notice.bad")
+    expect(notice).to_contain_text(re.compile(r"\d+ tiles? failed: .*B04"))
+    expect(notice).to_contain_text("S2A_T18S_coast_L1C")
+    expect(notebook.map.locator(".el-layer .bad b").first).to_contain_text("failed")
+    assert notebook.map.locator('img[src^="data:image/svg+xml"]').count() > 0
