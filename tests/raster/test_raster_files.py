@@ -18,6 +18,7 @@ from rasterio.shutil import copy
 
 from earthloom.base.errors import ReadError
 from earthloom.raster.files import Files, header, read_overview
+from earthloom.raster.header import Level
 
 Function = Callable[..., Any]  # fixtures of conftest.py
 
@@ -28,8 +29,8 @@ def test_header_of_a_scene(pack: Path) -> None:
     assert (head.epsg, head.shape, head.interleaved, head.masked) == (32621, (370, 370), True, False)
     assert head.transform == (30.0, 0.0, 742185.0, 0.0, -30.0, -2797065.0)
     assert head.bounds == (742185.0, -2808165.0, 753285.0, -2797065.0)
-    assert [(level.width, level.height) for level in head.levels] == [(370, 370), (185, 185)]
-    assert (head.levels[0].block_width, head.levels[0].block_height) == (256, 256)
+    assert (head.overviews, Files().level(head, 1)) == ((2,), Level(185, 185, 185, 185))
+    assert (head.full.block_width, head.full.block_height) == (256, 256)
     band = head.band(2)
     assert (band.index, band.dtype, band.nodata, band.scale, band.offset) == (2, "uint16", 0.0, 2e-5, -0.1)
     assert (band.description, band.colours) == ("OLI3", None)
@@ -45,11 +46,11 @@ def test_header_with_colours_and_mask(pack: Path, make_tiff: Function) -> None:
 
 
 def test_small_blocks_are_read_several_at_a_time(make_tiff: Function) -> None:
-    level = header(make_tiff(np.ones((1000, 700), np.uint8), blockysize=3)).levels[0]
+    level = header(make_tiff(np.ones((1000, 700), np.uint8), blockysize=3)).full
     assert (level.block_width, level.block_height) == (700, 258)
-    level = header(make_tiff(np.ones((1000, 700), np.uint8), tiled=True, blockxsize=64, blockysize=512)).levels[0]
+    level = header(make_tiff(np.ones((1000, 700), np.uint8), tiled=True, blockxsize=64, blockysize=512)).full
     assert (level.block_width, level.block_height) == (256, 512)
-    level = header(make_tiff(np.ones((90, 60), np.uint8), tiled=True)).levels[0]
+    level = header(make_tiff(np.ones((90, 60), np.uint8), tiled=True)).full
     assert (level.block_width, level.block_height) == (60, 90)
 
 
@@ -107,7 +108,7 @@ def test_open_files_are_bounded_and_lent_to_one_thread_at_a_time(make_tiff: Func
 
     def read(n: int) -> bool:
         head = heads[n % 8]
-        with files.dataset(head, 0) as one, files.dataset(head, 0) as other:
+        with files.dataset(head.key, 0) as one, files.dataset(head.key, 0) as other:
             assert one is not other
             return bool((one.read(1) == n % 8).all())
 
@@ -115,9 +116,9 @@ def test_open_files_are_bounded_and_lent_to_one_thread_at_a_time(make_tiff: Func
     with ThreadPoolExecutor(4) as threads:
         assert all(threads.map(read, range(200)))
     assert len(os.listdir("/proc/self/fd")) <= fds + 3
-    with files.dataset(heads[0], 0) as again:
+    with files.dataset(heads[0].key, 0) as again:
         pass
-    with files.dataset(heads[0], 0) as lent:
+    with files.dataset(heads[0].key, 0) as lent:
         assert lent is again
     files.close()
     assert len(os.listdir("/proc/self/fd")) <= fds
@@ -128,8 +129,9 @@ def test_a_file_changed_between_header_and_reading_is_told(make_tiff: Function) 
     path = make_tiff(np.zeros((8, 8), np.uint8))
     head = files.header(path)
     assert files.header(path) is head
+    files.close()
     os.utime(path, ns=(1, 1))
-    with pytest.raises(ReadError, match="was replaced"), files.dataset(head, 0):
+    with pytest.raises(ReadError, match="was replaced"), files.dataset(head.key, 0):
         pass
     assert files.header(path) is not head
 

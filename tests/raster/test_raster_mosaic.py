@@ -207,7 +207,7 @@ def test_each_block_is_decoded_once_however_many_ask(pack: Path, asset: Function
 
     with ThreadPoolExecutor(8) as threads:
         answers = list(threads.map(ask, range(8)))
-    size = head.levels[0]
+    size = head.full
     assert reader.blocks.decoded == -(-size.width // size.block_width) * -(-size.height // size.block_height) == 9
     alone = MosaicReader()
     for k, answer in enumerate(answers):

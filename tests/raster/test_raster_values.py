@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from earthloom.base.grid import Grid, Lattice, transformer
 from earthloom.raster.coords import choose_level
-from earthloom.raster.files import Header, header
+from earthloom.raster.files import Files, Header, header
+from earthloom.raster.header import Level
 from earthloom.raster.mosaic import MosaicReader
 
 Function = Callable[..., Any]  # fixtures of conftest.py
@@ -36,12 +37,16 @@ CASES = [
 ]
 
 
+def level_size(head: Header, level: int) -> Level:
+    return Files().level(head, level)
+
+
 def exact_positions(head: Header, level: int, grid: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Column and row in an overview of each pixel's centre, every one transformed by itself."""
     x, y = np.meshgrid(grid.x_centres(), grid.y_centres())
     x, y = transformer(grid.epsg, head.epsg).transform(x, y)
     a, _, c, _, e, f = head.transform
-    full, size = head.levels[0], head.levels[level]
+    full, size = head.full, level_size(head, level)
     return (x - c) / a * (size.width / full.width), (y - f) / e * (size.height / full.height)
 
 
@@ -150,7 +155,7 @@ def test_level_is_the_coarsest_whose_pixels_are_not_larger_than_the_tiles(pack: 
     head = header(str(pack / COAST))
     _, south, _, north = head.bounds
     lat = np.degrees((south + north) / 2 / 6_367_000)
-    sizes = [10 * head.levels[0].width / level.width for level in head.levels]
+    sizes = [10 * head.full.width / level_size(head, k).width for k in range(1 + len(head.overviews))]
     for zoom in range(6, 18):
         lattice = Lattice.web_mercator(zoom)
         wanted = max((s for s in sizes if s <= lattice.res_x * np.cos(np.radians(lat)) * 1.01), default=10)

@@ -178,7 +178,7 @@ def test_positions_stay_within_the_tolerance_of_the_exact_ones(pack: Path) -> No
     head = header(str(pack / "basemap" / "blue_marble.tif"))
     for zoom in (0, 1, 4, 8):
         grid = Grid.tile(zoom, 2**zoom // 3, 2**zoom // 3)
-        frame = Frame.of(head, 0)
+        frame = Frame.of(head, head.full)
         for col, row, bits, *points in patches(frame, grid).tolist()[::7]:
             size = 1 << bits
             t, s = 0.3, 0.8

@@ -61,12 +61,11 @@ class Frame:
     height: int
 
     @classmethod
-    def of(cls, head: Header, level: int) -> Frame:
+    def of(cls, head: Header, level: Level) -> Frame:
         """The pixels of a level of a file."""
         a, _, c, _, e, f = head.transform
-        full, size = head.levels[0], head.levels[level]
-        ratio_x, ratio_y = size.width / full.width, size.height / full.height
-        return cls(head.epsg, c, f, a, e, ratio_x, ratio_y, size.width, size.height)
+        ratio_x, ratio_y = level.width / head.full.width, level.height / head.full.height
+        return cls(head.epsg, c, f, a, e, ratio_x, ratio_y, level.width, level.height)
 
     @property
     def centre_x(self) -> float:
@@ -79,7 +78,7 @@ def choose_level(head: Header, lattice: Lattice) -> int:
 
     Chosen once for each file and lattice: a choice by tile would put seams between tiles.
     """
-    return _choose_level(Frame.of(head, 0), head.levels, lattice)
+    return _choose_level(Frame.of(head, head.full), head.overviews, lattice)
 
 
 _cache: Lru[tuple[Frame, Grid], NDArray[np.int64]] = Lru(PATCH_CACHE_BYTES)
@@ -178,7 +177,7 @@ def _control_points(
 def _first_known(x: Floats) -> NDArray[np.intp]:
     """Number of a point that exists in each patch, the centre if it does; (patch, 1)."""
     order = np.array([4, 0, 1, 2, 3, 5, 6, 7, 8, 9, 10, 11, 12])
-    return order[np.argmax(np.isfinite(x[:, order]), axis=1)][:, None]
+    return np.asarray(order[np.argmax(np.isfinite(x[:, order]), axis=1)][:, None])
 
 
 def _to_file(frame: Frame, lattice: Lattice, x: Floats, y: Floats) -> tuple[Floats, Floats]:
@@ -214,11 +213,10 @@ def _fixed(cols: NDArray[np.int64], rows: NDArray[np.int64], size: int, u: Float
 
 
 @lru_cache(maxsize=8192)
-def _choose_level(frame: Frame, levels: tuple[Level, ...], lattice: Lattice) -> int:
+def _choose_level(frame: Frame, overviews: tuple[int, ...], lattice: Lattice) -> int:
     ratio = _pixels_per_pixel(frame, lattice) * OVERVIEW_SLACK
-    shrink = [max(frame.width / level.width, frame.height / level.height) for level in levels]
-    fine = [k for k, s in enumerate(shrink) if s <= ratio]
-    return max(fine, key=shrink.__getitem__, default=0)
+    fine = [(factor, level) for level, factor in enumerate(overviews, 1) if factor <= ratio]
+    return max(fine, default=(1, 0))[1]
 
 
 def _pixels_per_pixel(frame: Frame, lattice: Lattice) -> float:

@@ -57,10 +57,10 @@ def decode(
     ReadError
         If the block is damaged; it names the file.
     """
-    size = head.levels[level]
+    size = files.level(head, level)
     left, top = col * size.block_width, row * size.block_height
     window = Window(left, top, min(size.block_width, size.width - left), min(size.block_height, size.height - top))
-    with files.dataset(head, level) as dataset:
+    with files.dataset(head.key, level) as dataset:
         try:
             stored = dataset.read([index for index, _ in bands], window=window)
             masks = dataset.read_masks([index for index, _ in bands], window=window) if head.masked else None

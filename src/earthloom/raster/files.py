@@ -12,7 +12,17 @@ from threading import Lock
 from rasterio.io import DatasetReader
 
 from earthloom.base.errors import ReadError
-from earthloom.raster.header import FileKey, Header, file_key, header, open_level, read_overview
+from earthloom.raster.header import (
+    FileKey,
+    Header,
+    Level,
+    file_key,
+    header,
+    header_of,
+    level_of,
+    open_level,
+    read_overview,
+)
 from earthloom.raster.lru import Lru
 
 __all__ = ["Files", "Header", "header", "read_overview"]
@@ -27,6 +37,7 @@ class Files:
 
     def __init__(self, max_idle: int = 128, max_headers: int = 8192) -> None:
         self._headers: Lru[FileKey, Header] = Lru(max_headers)
+        self._levels: Lru[tuple[FileKey, int], Level] = Lru(max_headers)
         self._max_idle = max_idle
         self._lock = Lock()
         self._idle: OrderedDict[tuple[FileKey, int], list[DatasetReader]] = OrderedDict()
@@ -38,28 +49,39 @@ class Files:
         key = file_key(path)
         found = self._headers.get(key)
         if found is None:
-            found = header(path)
-            self._headers.put(found.key, found)
+            with self.dataset(key, 0) as dataset:
+                found = header_of(dataset, key)
+            self._headers.put(key, found)
+        return found
+
+    def level(self, head: Header, level: int) -> Level:
+        """True size and blocks of a level; errors as `dataset`."""
+        if level == 0:
+            return head.full
+        found = self._levels.get((head.key, level))
+        if found is None:
+            with self.dataset(head.key, level) as dataset:
+                found = level_of(dataset)
+            self._levels.put((head.key, level), found)
         return found
 
     @contextmanager
-    def dataset(self, head: Header, level: int) -> Iterator[DatasetReader]:
+    def dataset(self, file: FileKey, level: int) -> Iterator[DatasetReader]:
         """Lend the dataset of a level to the calling thread.
 
         Raises
         ------
         ReadError
-            If the file cannot be opened, or has changed since `head` was read.
+            If the file cannot be opened, or is not in the state of this key any more.
         """
-        key = head.key, level
+        key = file, level
         dataset = self._take(key)
         if dataset is None:
-            dataset = open_level(head.path, level)
-            if file_key(head.path) != head.key:
+            path = file[0]
+            dataset = open_level(path, level)
+            if file_key(path) != file:
                 dataset.close()
-                raise ReadError(
-                    f"{PurePath(head.path).name} was replaced while it was read.", hint="Ask again.", file=head.path
-                )
+                raise ReadError(f"{PurePath(path).name} was replaced while it was read.", hint="Ask again.", file=path)
         try:
             yield dataset
         except BaseException:

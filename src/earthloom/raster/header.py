@@ -16,7 +16,8 @@ from rasterio.env import set_gdal_config
 from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 from rasterio.io import DatasetReader
 
-from earthloom.base.errors import ReadError
+from earthloom.base.errors import InvalidArgument, ReadError
+from earthloom.base.grid import crs
 
 FileKey = tuple[str, int, int]
 
@@ -63,8 +64,10 @@ class Header:
         (a, b, c, d, e, f) of x = a*col + b*row + c, y = d*col + e*row + f; b and d are 0.
     bands
         From band 1.
-    levels
-        The full image first, then the overviews in the file's order.
+    full
+        Size and blocks of the full image.
+    overviews
+        How many times smaller each overview is, in the file's order, rounded; true sizes: `Files.level`.
     masked
         Whether the file has a mask or alpha band that holds for all bands.
     interleaved
@@ -77,7 +80,8 @@ class Header:
     epsg: int
     transform: tuple[float, float, float, float, float, float]
     bands: tuple[Band, ...]
-    levels: tuple[Level, ...]
+    full: Level
+    overviews: tuple[int, ...]
     masked: bool
     interleaved: bool
 
@@ -89,7 +93,7 @@ class Header:
     @property
     def shape(self) -> tuple[int, int]:
         """(height, width) of the full image [px]."""
-        return self.levels[0].height, self.levels[0].width
+        return self.full.height, self.full.width
 
     @property
     def bounds(self) -> tuple[float, float, float, float]:
@@ -159,17 +163,35 @@ def header(path: str) -> Header:
     """
     key = file_key(path)
     with open_level(path) as dataset:
-        epsg = _epsg(dataset, path)
-        transform = _transform(dataset, path)
-        bands = tuple(_band(dataset, i, path) for i in dataset.indexes)
-        masked = MaskFlags.per_dataset in dataset.mask_flag_enums[0]
-        interleaved = dataset.count > 1 and dataset.interleaving == Interleaving.pixel
-        levels = [_level(dataset)]
-        overviews = len(dataset.overviews(1))
-    for k in range(1, overviews + 1):
-        with open_level(path, k) as dataset:
-            levels.append(_level(dataset))
-    return Header(*key, epsg, transform, bands, tuple(levels), masked, interleaved)
+        return header_of(dataset, key)
+
+
+def header_of(dataset: DatasetReader, key: FileKey) -> Header:
+    """The facts of an open full image; errors as `header`."""
+    path = key[0]
+    return Header(
+        *key,
+        epsg=_epsg(dataset, path),
+        transform=_transform(dataset, path),
+        bands=tuple(_band(dataset, i, path) for i in dataset.indexes),
+        full=level_of(dataset),
+        overviews=tuple(dataset.overviews(1)),
+        masked=MaskFlags.per_dataset in dataset.mask_flag_enums[0],
+        interleaved=dataset.count > 1 and dataset.interleaving == Interleaving.pixel,
+    )
+
+
+def level_of(dataset: DatasetReader) -> Level:
+    """Size and blocks of an open level.
+
+    Small blocks are read several at a time: a file of one-row strips would else be thousands of blocks.
+    """
+    height, width = dataset.block_shapes[0]
+
+    def grown(block: int, whole: int) -> int:
+        return min(block * max(1, -(-MIN_BLOCK_PX // block)), whole)
+
+    return Level(dataset.width, dataset.height, grown(width, dataset.width), grown(height, dataset.height))
 
 
 def read_overview(
@@ -197,13 +219,13 @@ def read_overview(
     """
     head = header(path)
     band = head.band(index)
-    sizes = [level.width * level.height for level in head.levels]
+    sizes = [head.full.width * head.full.height / factor**2 for factor in (1, *head.overviews)]
     small = [k for k, size in enumerate(sizes) if size <= max_px]
     level = max(small, key=sizes.__getitem__) if small else min(range(len(sizes)), key=sizes.__getitem__)
-    shrink = max(1.0, (sizes[level] / max_px) ** 0.5)
-    shape = tuple(max(1, int(n / shrink)) for n in (head.levels[level].height, head.levels[level].width))
     try:
         with open_level(path, level) as dataset:
+            shrink = max(1.0, (dataset.width * dataset.height / max_px) ** 0.5)
+            shape = tuple(max(1, int(n / shrink)) for n in dataset.shape)
             values = dataset.read(index, out_shape=shape)
             hidden = dataset.read_masks(index, out_shape=shape) == 0
     except RasterioIOError as error:
@@ -278,6 +300,10 @@ def _epsg(dataset: DatasetReader, path: str) -> int:
             hint="Warp it to one that has, with gdalwarp -t_srs.",
             file=path,
         )
+    try:
+        crs(int(epsg))
+    except InvalidArgument as error:  # GDAL and pyproj each have a list of their own
+        raise ReadError(f"{name} cannot be placed: {error.message}", file=path) from None
     return int(epsg)
 
 
@@ -307,13 +333,3 @@ def _band(dataset: DatasetReader, index: int, path: str) -> Band:
         unit=dataset.units[k] or "",
         colours=dataset.colormap(index) if dataset.colorinterp[k] == ColorInterp.palette else None,
     )
-
-
-def _level(dataset: DatasetReader) -> Level:
-    """Small blocks are read several at a time: a file of one-row strips would else be thousands of blocks."""
-    height, width = dataset.block_shapes[0]
-
-    def grown(block: int, whole: int) -> int:
-        return min(block * max(1, -(-MIN_BLOCK_PX // block)), whole)
-
-    return Level(dataset.width, dataset.height, grown(width, dataset.width), grown(height, dataset.height))

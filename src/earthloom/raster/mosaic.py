@@ -21,7 +21,7 @@ from earthloom.raster.blocks import BlockCache
 from earthloom.raster.coords import Frame, choose_level, patches
 from earthloom.raster.decode import Block, decode
 from earthloom.raster.files import Files
-from earthloom.raster.header import FileKey, Header, nodata_values
+from earthloom.raster.header import FileKey, Header, Level, nodata_values
 from earthloom.raster.reader import Method
 
 MAX_GRID_PX = 1024 * 1024  # larger grids are read in parts
@@ -40,6 +40,7 @@ class _Part:
     band: int
     head: Header
     level: int
+    size: Level
     nodata: Nodata
     patches: NDArray[np.int64]
     window: tuple[int, int, int, int]
@@ -125,9 +126,9 @@ class MosaicReader:
             with _placed(asset):
                 head = self.files.header(asset.href)
                 stored = head.band(asset.index)
-            level = choose_level(head, grid.lattice)
-            size = head.levels[level]
-            found = patches(Frame.of(head, level), grid)
+                level = choose_level(head, grid.lattice)
+                size = self.files.level(head, level)
+            found = patches(Frame.of(head, size), grid)
             marks = np.zeros((-(-size.height // size.block_height), -(-size.width // size.block_width)), np.bool_)
             window = np.zeros(4, np.int64)
             if warp.needed(
@@ -146,7 +147,7 @@ class MosaicReader:
                 where = tuple((int(j), int(i)) for j, i in np.argwhere(marks))
                 nodata = nodata_values(asset.nodata, stored.nodata)
                 left, top, right, bottom = window.tolist()
-                return _Part(asset, band, head, level, nodata, found, (left, top, right, bottom), where)
+                return _Part(asset, band, head, level, size, nodata, found, (left, top, right, bottom), where)
         return None
 
     def _load(self, parts: list[_Part]) -> dict[Key, Block]:
@@ -194,7 +195,7 @@ def _gather(part: _Part, blocks: dict[Key, Block], grid: Grid, out: NDArray[Any]
     left, top, right, bottom = part.window
     stored = part.head.bands[part.asset.index - 1].dtype
     source = np.full((bottom - top, right - left), np.nan, np.float32 if stored in EXACT_IN_FLOAT32 else np.float64)
-    size = part.head.levels[part.level]
+    size = part.size
     for row, col in part.blocks:
         block = blocks[part.key(row, col)]
         if block.values is None:
