@@ -113,6 +113,11 @@ class Engine:
         """CRS of the collection's first item."""
         return int(self.collection(collection).get("earthloom:epsg", 4326))
 
+    def attribution(self, plan: Plan) -> str:
+        """Whom the collections of a plan ask to name."""
+        names = dict.fromkeys(s.query.collection for s in plan.sources.values())
+        return " · ".join(filter(None, (str(self.collection(c).get("attribution", "")) for c in names)))
+
     def revision(self, collection: str) -> int:
         """Number that grows whenever the collection changes."""
         return self.catalogue.changes(collection, since=2**62)[0]

@@ -1,0 +1,98 @@
+"""`earthloom serve`: one engine behind HTTP, on this machine."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from earthloom.base.errors import InvalidArgument
+from earthloom.base.log import log, to_terminal
+from earthloom.cli.parent import end_with
+from earthloom.cli.stopping import stop_on_signals
+
+_BACKLOG = 2048
+# What a stopping server waits for answers under way.
+_GRACE_S = 3
+
+
+def serve(
+    data: Annotated[Path | None, typer.Option(help="Folder of the catalogue and the chains.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on; this machine's own only.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = None,
+    cache_bytes: Annotated[int | None, typer.Option(help="Limit of the cache of decoded blocks [bytes].")] = None,
+    places: Annotated[Path | None, typer.Option(help="Folder of the place names' files.")] = None,
+    parent: Annotated[int | None, typer.Option(hidden=True, help="Stop when this process is gone.")] = None,
+) -> None:
+    """Answer chains, tiles, points and collections over HTTP.
+
+    When it is ready, the first line of its output is its address. Ctrl-C stops it.
+    """
+    from earthloom.server.settings import load
+
+    settings = load(data=data, host=host, port=port, cache_bytes=cache_bytes, places=places)
+    to_terminal()
+    stop_on_signals()
+    if parent is not None:
+        end_with(parent)
+    # The port first: if it is taken, that is said before any work.
+    with listen(settings.host, settings.port) as listener:
+        import uvicorn
+
+        from earthloom.engine.engine import open_engine
+        from earthloom.server.app import create_app
+        from earthloom.server.version import VERSION
+
+        engine = open_engine(settings.data, places=settings.places, cache_bytes=settings.cache_bytes)
+        try:
+            # Before the first request: a user's first tile must not wait for a compiler.
+            engine.warm()
+            listener.listen(_BACKLOG)
+            url = address(listener)
+            print(url, flush=True)
+            log.info("Earthloom %s answers at %s; its data are in %s. Ctrl-C stops it.", VERSION, url, settings.data)
+            config = uvicorn.Config(
+                create_app(engine),
+                log_config=None,
+                log_level="warning",
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=_GRACE_S,
+            )
+            uvicorn.Server(config).run(sockets=[listener])
+        finally:
+            engine.close()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket bound to host and port, not yet listening.
+
+    Raises
+    ------
+    InvalidArgument
+        If the port is taken or not ours to open.
+    """
+    family, kind, protocol, _, target = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    bound = socket.socket(family, kind, protocol)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(target)
+    except OSError as error:
+        bound.close()
+        if error.errno == errno.EADDRINUSE:
+            raise InvalidArgument(
+                f"Port {port} is taken by another program.",
+                hint="Give another one with --port; --port 0 takes a free one.",
+                argument="port",
+            ) from None
+        raise InvalidArgument(f"Port {port} of {host} cannot be opened: {error.strerror}.", argument="port") from None
+    return bound
+
+
+def address(listener: socket.socket) -> str:
+    """The address under which a listening socket is reached."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,0 +1,10 @@
+"""Addresses of our own routes, as the asker reaches us."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+
+
+def address(request: Request, path: str) -> str:
+    """The absolute address of a path. The `Host` in it has passed the guard."""
+    return f"{str(request.base_url).rstrip('/')}{path}"

@@ -1,0 +1,45 @@
+"""The application: which route lies where, and what stands around all of them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Router
+from starlette.types import ASGIApp
+
+from earthloom.engine.engine import Engine
+from earthloom.server import chains, collections, errors, health, points, tiles
+from earthloom.server.context import Context
+from earthloom.server.guard import LOOPBACK_ORIGINS, Guard
+from earthloom.server.version import VERSION
+
+
+def create_app(engine: Engine) -> ASGIApp:
+    """The ASGI application over an engine.
+
+    A tile passes CORS, the door for errors, the guard and one route. All other paths go on to FastAPI, which describes
+    itself in `/openapi.json`; its pages for people are off, for they load scripts from elsewhere.
+    """
+    context = Context(engine)
+    api = FastAPI(title="Earthloom", version=VERSION, docs_url=None, redoc_url=None)
+    api.state.context = context
+    for door in (chains, points, collections, health):
+        api.include_router(door.router)
+    errors.install(api)
+
+    @asynccontextmanager
+    async def lifespan(_: object) -> AsyncIterator[None]:
+        yield
+        context.pixels.shutdown(wait=False, cancel_futures=True)
+
+    front = Router(routes=tiles.routes(context), default=api, lifespan=lifespan)
+    return CORSMiddleware(
+        errors.ErrorsAsJson(Guard(front)),
+        allow_origin_regex=LOOPBACK_ORIGINS,
+        allow_methods=("GET", "POST"),
+        allow_headers=("Content-Type", "If-None-Match"),
+        expose_headers=("ETag", "Server-Timing", "Retry-After"),
+    )

@@ -1,0 +1,62 @@
+"""What is turned away at the door: foreign host names, and bodies that are too large."""
+
+from __future__ import annotations
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from earthloom.base.errors import InvalidArgument, TooLarge
+from earthloom.server.settings import LOOPBACK
+
+MAX_BODY_BYTES = 1_000_000
+# Pages of this machine, JupyterLab first of all, may read our answers; others may not.
+LOOPBACK_ORIGINS = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?"
+
+
+class Guard:
+    """ASGI wrapper: checks `Host`, so that no foreign name can be pointed at this machine; limits the body."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            host = Headers(scope=scope).get("host", "")
+            if _name(host) not in LOOPBACK:
+                raise InvalidArgument(f'This server is not called "{host}".', hint=f"It is called {LOOPBACK[0]}.")
+            if scope["method"] not in ("GET", "HEAD", "OPTIONS"):
+                receive = _replay(await _body(receive), receive)
+        await self.app(scope, receive, send)
+
+
+def _name(host: str) -> str:
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0].lower()
+
+
+async def _body(receive: Receive) -> bytes:
+    """The whole body. It is counted as it comes: the header that announces its size may lie."""
+    body = bytearray()
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if len(body) > MAX_BODY_BYTES:
+            raise TooLarge(
+                f"The body is larger than {MAX_BODY_BYTES} bytes.", hint="A chain's graph is a few kilobytes."
+            )
+        if not message.get("more_body"):
+            return bytes(body)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    first = True
+
+    async def replayed() -> Message:
+        nonlocal first
+        if first:
+            first = False
+            return {"type": "http.request", "body": body, "more_body": False}
+        return await receive()
+
+    return replayed

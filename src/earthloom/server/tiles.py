@@ -1,0 +1,154 @@
+"""Map tiles: the route that is asked most, in front of the JSON doors and without their layers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from earthloom.base.errors import InvalidArgument
+from earthloom.base.grid import MAX_ZOOM
+from earthloom.engine.encode import encode, encode_npy
+from earthloom.engine.engine import Engine
+from earthloom.engine.evaluate import evaluate
+from earthloom.engine.paint import paint
+from earthloom.engine.plan import plan_for
+from earthloom.engine.selection import selection_for
+from earthloom.engine.stretch import style_for
+from earthloom.engine.views import etag, tile_grid
+from earthloom.server.addresses import address
+from earthloom.server.body import Json
+from earthloom.server.context import Context
+
+Kind = Literal["png", "npy"]
+MEDIA = {"png": "image/png", "npy": "application/x-npy"}
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """An encoded tile; `body` is None if the asker has it already. `timing` is for the header `Server-Timing`."""
+
+    tag: str
+    body: bytes | None
+    timing: str
+
+
+def get_tile(engine: Engine, key: str, z: int, x: int, y: int, kind: Kind = "png", known: str = "") -> Tile:
+    """One tile of a chain: from its key to bytes.
+
+    Parameters
+    ----------
+    key
+        Key of the chain.
+    z, x, y
+        Zoom, column and row of the tile, counted from the north-west.
+    kind
+        `png` is the painted picture, `npy` the values before colour, (t, bands, y, x) or fewer.
+    known
+        The header `If-None-Match`: tags of the pictures that the asker has.
+    """
+    clock = _Clock()
+    grid = tile_grid(z, x, y)
+    plan = plan_for(engine, key)
+    selection = selection_for(engine, plan)
+    style = style_for(engine, plan, selection) if kind == "png" else None
+    tag = f'"{etag(key, selection, style, grid)}"'
+    clock.lap("plan")
+    if _matches(tag, known):
+        return Tile(tag, None, clock.text())
+    cube = evaluate(plan, grid, selection, engine.reader, shown=kind == "png")
+    clock.lap("evaluate")
+    if style is None:
+        return Tile(tag, encode_npy(cube.values), clock.text())
+    picture = paint(cube, style)
+    clock.lap("paint")
+    body = encode(picture)
+    clock.lap("encode")
+    return Tile(tag, body, clock.text())
+
+
+async def tile(context: Context, request: Request) -> Response:
+    """`/tiles/{key}/{z}/{x}/{y}.png` and `.npy`."""
+    path = request.path_params
+    row, _, kind = path["y"].rpartition(".")
+    if kind not in MEDIA:
+        raise InvalidArgument(f'There are no tiles of kind "{kind}".', hint="Ask for .png or .npy.", argument="y")
+    z, x, y = (_number(name, text) for name, text in (("z", path["z"]), ("x", path["x"]), ("y", row)))
+    known = request.headers.get("if-none-match", "")
+    made = await asyncio.get_running_loop().run_in_executor(
+        context.pixels, get_tile, context.engine, path["key"], z, x, y, kind, known
+    )
+    # no-cache: kept by the browser but asked for again each time, for a new item changes the pixels of an old key.
+    headers = {"ETag": made.tag, "Cache-Control": "no-cache", "Server-Timing": made.timing}
+    if made.body is None:
+        return Response(status_code=304, headers=headers)
+    return Response(made.body, headers=headers, media_type=MEDIA[kind])
+
+
+def describe(context: Context, request: Request) -> Response:
+    """`/tiles/{key}/tilejson.json`: the tiles as TileJSON 3.0.0, for any web map."""
+    engine = context.engine
+    key = request.path_params["key"]
+    plan = plan_for(engine, key)
+    selection = selection_for(engine, plan)
+    west, south, east, north = selection.bbox or (-180.0, -90.0, 180.0, 90.0)
+    if west > east:
+        # TileJSON knows no rectangle across the antimeridian.
+        west, east = -180.0, 180.0
+    document = {
+        "tilejson": "3.0.0",
+        "name": key,
+        "tiles": [address(request, f"/tiles/{key}/{{z}}/{{x}}/{{y}}.png")],
+        "bounds": [west, south, east, north],
+        "minzoom": 0,
+        "maxzoom": MAX_ZOOM,
+        "attribution": engine.attribution(plan),
+    }
+    return Json(document, headers={"Cache-Control": "no-cache"})
+
+
+def routes(context: Context) -> list[Route]:
+    """The two routes of tiles."""
+    return [
+        Route("/tiles/{key}/tilejson.json", partial(describe, context)),
+        Route("/tiles/{key}/{z}/{x}/{y}", partial(tile, context)),
+    ]
+
+
+class _Clock:
+    """Milliseconds between the steps, in the form of `Server-Timing`."""
+
+    def __init__(self) -> None:
+        self.last = time.perf_counter()
+        self.laps: list[str] = []
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.laps.append(f"{name};dur={(now - self.last) * 1e3:.2f}")
+        self.last = now
+
+    def text(self) -> str:
+        return ", ".join(self.laps)
+
+
+def _number(name: str, text: str) -> int:
+    digits = text.removeprefix("-")
+    # No zoom of ours has more than 8 digits; int() itself refuses thousands of them with an error of its own.
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= 9):
+        raise InvalidArgument(f'"{text[:40]}" is not a tile number.', hint="z, x and y are integers.", argument=name)
+    return int(text)
+
+
+def _matches(tag: str, known: str) -> bool:
+    """Whether `If-None-Match` names the tag; a weak tag counts as its strong one (RFC 9110, 13.1.2)."""
+    if not known:
+        return False
+    tags: Sequence[str] = [part.strip().removeprefix("W/") for part in known.split(",")]
+    return tag in tags or "*" in tags
