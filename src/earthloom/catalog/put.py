@@ -170,25 +170,19 @@ def _hot(record: Record, name: str) -> Any:
 def _unpack(
     collection: str, items: Iterable[bytes | dict[str, Any]], bases: Iterable[str] | None
 ) -> tuple[list[_Delivery], list[tuple[str, str]]]:
-    texts: list[bytes] = []
-    parsed: list[Any] = []
-    places: list[str] = []
+    arrived: list[tuple[int, bytes, Any, str]] = []
     rejected: list[tuple[str, str]] = []
     # Without bases the item's own `self` link tells where it lies, when its assets are asked for.
     located = zip(items, itertools.repeat("")) if bases is None else zip(items, bases, strict=True)
     for n, (item, base) in enumerate(located, 1):
         try:
             text = item if isinstance(item, bytes) else orjson.dumps(item)
-            parsed.append(orjson.loads(text))
+            arrived.append((n, text, orjson.loads(text), base))
         except (orjson.JSONDecodeError, orjson.JSONEncodeError) as error:
             rejected.append((_name(item, n), f"it is no JSON: {error}"))
-            continue
-        texts.append(text)
-        places.append(base)
+    found = records([item for _, _, item, _ in arrived], collection)
     deliveries = []
-    for n, (text, item, base, record) in enumerate(
-        zip(texts, parsed, places, records(parsed, collection), strict=True), 1
-    ):
+    for (n, text, item, base), record in zip(arrived, found, strict=True):
         if isinstance(record, Record):
             sha = hashlib.sha256(base.encode() + b"\0" + text).digest()
             deliveries.append(_Delivery(text, record, base, sha))

@@ -186,7 +186,8 @@ def _both(area: list[Bbox] | None, other: list[Bbox]) -> list[Bbox]:
 def _source(search: Search, shelf: Shelf, area: list[Bbox] | None, params: _Parameters) -> tuple[str, str]:
     """`with` clause and `from` clause: how the candidates are found.
 
-    The plans are pinned (`cross join`, `indexed by`): with statistics at hand SQLite has turned such joins round.
+    The plans are pinned (`cross join`, `indexed by`, `not indexed` for the rowid, `in` instead of a join with the
+    cells): with statistics at hand SQLite has turned such joins round and scanned the whole index for a filter.
     """
     if search.ids is not None:
         return (
@@ -201,17 +202,17 @@ def _source(search: Search, shelf: Shelf, area: list[Bbox] | None, params: _Para
     clouds = [c for c in search.properties if c[0] == "eo:cloud_cover"]
     hits = []
     for piece, numbers in zip(area, cells, strict=True):
+        west, south, east, north = (params.add(value) for value in piece)
         terms = [
-            f"v.cell = j.value and v.x1 >= {params.add(piece[0])} and v.x0 <= {params.add(piece[2])}"
-            f" and v.y1 >= {params.add(piece[1])} and v.y0 <= {params.add(piece[3])}",
+            f"v.cell in (select value from json_each({params.add(json.dumps(numbers))}))",
+            f"v.x1 >= {west} and v.x0 <= {east} and v.y1 >= {south} and v.y0 <= {north}",
             *_times("v", search, shelf, params),
             *[_compare("v.cloud", op, _checked(name, op, value), params) for name, op, value in clouds],
         ]
-        found = f"json_each({params.add(json.dumps(numbers))}) j cross join cover v where {' and '.join(terms)}"
-        hits.append(f"select v.k from {found}")
+        hits.append(f"select v.k from cover v where {' and '.join(terms)}")
     # `union` also takes an item once that stands in several cells.
     none = "select null where 0"
-    return f"with hit(k) as ({' union '.join([*hits, none])})", "hit cross join item i on i.k = hit.k"
+    return f"with hit(k) as ({' union '.join([*hits, none])})", "hit cross join item i not indexed on i.k = hit.k"
 
 
 def _times(table: str, search: Search, shelf: Shelf, params: _Parameters) -> list[str]:
@@ -271,7 +272,7 @@ def _behind(search: Search, after: Sequence[Any], params: _Parameters) -> str:
     """The rows after a position, in lexicographic order over the sorted columns."""
     columns: list[tuple[str, bool, Any]] = []
     for n, (_, ascending) in enumerate(search.sort):
-        columns.append((f"s{n} is null", True, int(after[n] is None)))
+        columns.append((f"(s{n} is null)", True, int(after[n] is None)))
         if after[n] is not None:
             columns.append((f"s{n}", ascending, after[n]))
     columns += [("i.t", False, after[-2]), ("i.id", True, after[-1])]
