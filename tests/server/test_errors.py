@@ -106,7 +106,8 @@ def test_an_answer_that_breaks_half_way_is_logged(app: ASGIApp, caplog: pytest.L
         sent.append(message)
 
     async def receive() -> Message:
-        return {"type": "http.request", "body": b"", "more_body": False}
+        await asyncio.sleep(60)  # the asker stays
+        return {"type": "http.disconnect"}
 
     scope = {"type": "http", "method": "GET", "path": "/late", "query_string": b"", "headers": [(b"host", b"[::1]")]}
     with caplog.at_level(logging.ERROR, "earthloom"):
