@@ -1,18 +1,21 @@
-"""Names of places to rectangles and polygons, offline: GeoNames' places, provinces and countries."""
+"""Names of places to rectangles and polygons, offline: GeoNames' places, provinces, Natural Earth's countries."""
 
 from __future__ import annotations
 
 import json
 import math
-import unicodedata
-from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import shapely
+from numpy.typing import NDArray
 
 from earthloom.base.errors import InvalidArgument, NotFound
 from earthloom.catalog.protocol import Bbox
@@ -21,9 +24,11 @@ KILOMETRES_A_DEGREE = 111.32
 PEOPLE_A_KM2 = 3000  # of a town, to guess its size
 SMALLEST_KM, LARGEST_KM = 2.0, 40.0  # half the side of a place's rectangle
 CLEARLY_LARGER = 10
+CAPITAL_NEAR_DEGREES = 0.3  # coarse coasts leave capitals in the sea
+MOST_VERTICES = 2000  # an outline stands in the chain's graph
 
 # Letters that Unicode does not take apart into a plain one and an accent.
-_PLAIN = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th", "ð": "d", "-": " "})
+_LETTERS = {"ø": "o", "ł": "l", "đ": "d", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th", "ð": "d", "ß": "ss"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +38,11 @@ class Place:
     Parameters
     ----------
     name
-        Its name; for a place known under several, the local one.
+        Its name; for a place known under several, the one that GeoNames uses.
     country
-        ISO 3166 code of two letters.
+        ISO 3166 code of two letters; empty if not known.
     kind
-        Whether it is a place (its rectangle is guessed from its population) or an area.
+        Whether it is a place (its rectangle is guessed from its population) or an area (its outline).
     geometry
         GeoJSON in degrees.
     bbox
@@ -58,18 +63,23 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
-    """A name in the index: which file, which row, and whether it is the name that people there use."""
+class _Area:
+    """A country or province: its names, the first of which is shown, and its outline (shapely)."""
 
-    source: Literal["country", "place", "province"]
-    row: int
-    own: bool = True
+    names: tuple[str, ...]
+    country: str
+    outline: Any
+    population: int = 0
+
+
+_Index = dict[str, list[_Area]]  # plain name -> areas
 
 
 class Places:
-    """The places of a folder: `places.parquet`, `provinces_*.parquet`, `countries_110m.geojson`, as far as there.
+    """The places of a folder, read when they are first asked for.
 
-    Read on first use.
+    Its files are `places.parquet`, `provinces_*.parquet`, `countries_110m.geojson` and `countries_50m.parquet`; one
+    that is missing has no places.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -96,107 +106,168 @@ class Places:
             If several have the name and none is ten times as large as the others; lists them.
         """
         code = self._code(country) if country else None
-        found = [(e, self._place(e)) for e in self._names.get(plain(name), [])]
-        found = [(e, p) for e, p in found if code is None or p.country == code]
-        if not found:
-            within = f"the country {country}" if country else ""
-            raise NotFound.name("place", name, self._known(code), within=within, place=name)
-        for source in ("country", "place", "province"):
-            same = [
-                (p.population if e.own else p.population / CLEARLY_LARGER, p) for e, p in found if e.source == source
-            ]
+        key = plain(name)
+        for same in (
+            _called(key, self._countries, code),
+            self._towns_called(key, code),
+            _called(key, self._provinces, code),
+        ):
             if same:
                 return _clear(name, sorted(same, key=lambda s: -s[0]))
-        raise AssertionError("every entry has a source")
+        within = f"the country {country}" if country else ""
+        raise NotFound.name("place", name, self._known(code), within=within, place=name)
 
     def _code(self, country: str) -> str:
         if len(country) == 2:
             return country.upper()
-        for properties, _ in self._countries:
-            if plain(properties["name_long"]) == plain(country):
-                return str(properties["iso_a2"])
-        raise NotFound.name("country", country, [p["name_long"] for p, _ in self._countries], argument="country")
+        found = [area.country for area in self._countries.get(plain(country), ()) if area.country]
+        if found:
+            return found[0]
+        known = sorted({name for areas in self._countries.values() for area in areas for name in area.names})
+        raise NotFound.name("country", country, known, argument="country")
 
-    def _place(self, entry: _Entry) -> Place:
-        if entry.source == "place":
-            row = {k: column[entry.row] for k, column in self._places.items()}
-            return _town(row)
-        if entry.source == "province":
-            row = {k: column[entry.row] for k, column in self._provinces.items()}
-            return _area(row["name"], row["country"], shapely.from_wkb(row["geometry"]), 0)
-        properties, geometry = self._countries[entry.row]
-        shape = shapely.geometry.shape(geometry)
-        return _area(properties["name_long"], properties["iso_a2"], shape, int(properties["pop"] or 0))
+    def _towns_called(self, key: str, code: str | None) -> list[tuple[float, Place]]:
+        """The towns of a name with their weights: their people, a tenth of them if it is another name of theirs."""
+        names, rows, own = self._names
+        weights: dict[int, float] = {}
+        for n in np.flatnonzero(pc.equal(names, key).to_numpy(zero_copy_only=False)):
+            weights[int(rows[n])] = max(weights.get(int(rows[n]), 0.0), 1.0 if own[n] else 1 / CLEARLY_LARGER)
+        towns = [(weight, _town(self._towns.slice(row, 1).to_pylist()[0])) for row, weight in weights.items()]
+        return [(weight * town.population, town) for weight, town in towns if code in (None, town.country)]
 
     def _known(self, code: str | None) -> list[str]:
         """Names to look for near ones among: of a country, or of the larger places of all."""
-        names = [str(p["name_long"]) for p, _ in self._countries]
-        provinces, places = self._provinces, self._places
-        names += [n for n, c in zip(provinces["name"], provinces["country"], strict=True) if code in (None, c)]
-        towns = zip(places["asciiname"], places["country"], places["population"], strict=True)
-        return names + [n for n, c, people in towns if c == code or (code is None and people > 50_000)]
+        areas = [area for index in (self._countries, self._provinces) for found in index.values() for area in found]
+        names = [name for area in areas if code in (None, area.country) for name in area.names]
+        towns = self._towns
+        wanted = pc.greater(towns["population"], 50_000) if code is None else pc.equal(towns["country"], code)
+        return names + list(towns.filter(wanted)["asciiname"].to_pylist())
 
     @cached_property
-    def _places(self) -> dict[str, list[Any]]:
-        columns = ("name", "asciiname", "other_names", "latitude", "longitude", "country", "admin1_name", "population")
-        return _columns([self.folder / "places.parquet"], columns)
+    def _towns(self) -> pa.Table:
+        return _table(self.folder / "places.parquet", "name asciiname other_names latitude longitude fcode country "
+            "admin1_name population")  # fmt: skip
 
     @cached_property
-    def _provinces(self) -> dict[str, list[Any]]:
-        return _columns(sorted(self.folder.glob("provinces_*.parquet")), ("name", "country", "geometry"))
+    def _names(self) -> tuple[pa.ChunkedArray, NDArray[np.int64], NDArray[np.bool_]]:
+        """All plain names of the towns; for each the row of its town, and whether it is the town's own name."""
+        others = pc.split_pattern(pc.fill_null(self._towns["other_names"], ""), ",")
+        rows = np.arange(self._towns.num_rows)
+        columns = [self._towns["name"], self._towns["asciiname"], pc.list_flatten(others)]
+        names = pa.concat_arrays([c.cast(pa.large_string()).combine_chunks() for c in columns])
+        parents = pc.list_parent_indices(others).to_numpy()
+        own = np.arange(len(names)) < 2 * len(rows)
+        return _plain(names), np.concatenate([rows, rows, parents]), own
 
     @cached_property
-    def _countries(self) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-        path = self.folder / "countries_110m.geojson"
-        if not path.is_file():
-            return []
-        return [(f["properties"], f["geometry"]) for f in json.loads(path.read_text(encoding="utf-8"))["features"]]
+    def _provinces(self) -> _Index:
+        areas = []
+        for path in sorted(self.folder.glob("provinces_*.parquet")):
+            rows = _table(path, "name country geometry").to_pylist()
+            areas += [_Area((row["name"],), row["country"], shapely.from_wkb(row["geometry"])) for row in rows]
+        return _index(areas)
 
     @cached_property
-    def _names(self) -> dict[str, list[_Entry]]:
-        index: dict[str, list[_Entry]] = defaultdict(list)
-        for i, (properties, _) in enumerate(self._countries):
-            index[plain(properties["name_long"])].append(_Entry("country", i))
-        names, ascii_names, others = (self._places[k] for k in ("name", "asciiname", "other_names"))
-        for i, (name, ascii_name, other) in enumerate(zip(names, ascii_names, others, strict=True)):
-            own = {plain(name), plain(ascii_name)}
-            for key in own:
-                index[key].append(_Entry("place", i))
-            for key in {plain(o) for o in (other or "").split(",") if o} - own:
-                index[key].append(_Entry("place", i, own=False))
-        for i, name in enumerate(self._provinces["name"]):
-            index[plain(name)].append(_Entry("province", i))
-        return index
+    def _countries(self) -> _Index:
+        """The coarse file knows codes and people, the fine one has better outlines and the small countries."""
+        coarse = _coarse_countries(self.folder / "countries_110m.geojson")
+        table = _table(self.folder / "countries_50m.parquet", "name geometry")
+        names, outlines = table["name"].to_pylist(), shapely.from_wkb(table["geometry"].to_numpy(zero_copy_only=False))
+        by_name = _index(coarse)
+        twins = [next(iter(by_name.get(key, ())), None) for key in _plain_all(names)]
+        met = {twin.country for twin in twins if twin}
+        by_code = {area.country: area for area in coarse if area.country not in met}
+        capitals = self._capitals(outlines)
+        fine = []
+        for n, (name, outline) in enumerate(zip(names, outlines, strict=True)):
+            # Two names of one country are told by its capital; a code that another outline has by name is not given.
+            code = capitals.get(n, "")
+            twin = twins[n] or by_code.get(code)
+            if twin is not None:
+                fine.append(_Area((*dict.fromkeys((*twin.names, name)),), twin.country, outline, twin.population))
+            else:
+                fine.append(_Area((name,), "" if code in met else code, outline))
+        taken = {name for area in fine for name in area.names}
+        return _index([*fine, *(area for area in coarse if area.names[0] not in taken)])
+
+    def _capitals(self, outlines: NDArray[Any]) -> dict[int, str]:
+        """For each outline the code of the country whose capital lies in it, or next to it."""
+        capitals = self._towns.filter(pc.equal(self._towns["fcode"], "PPLC"))
+        points = shapely.points(*(capitals[c].to_numpy().astype(float) for c in ("longitude", "latitude")))
+        near = shapely.STRtree(outlines).query(points, predicate="dwithin", distance=CAPITAL_NEAR_DEGREES)
+        distances, sizes = shapely.distance(points[near[0]], outlines[near[1]]), shapely.area(outlines[near[1]])
+        nearest: dict[int, int] = {}
+        for n in np.lexsort((sizes, distances)):  # in one country that lies in another: the smaller
+            nearest.setdefault(int(near[0, n]), int(near[1, n]))
+        codes = capitals["country"].to_pylist()
+        return {outline: codes[capital] for capital, outline in nearest.items()}
+
+
+def plain(name: str) -> str:
+    """A name without accents, case, hyphens and double spaces."""
+    return _plain_all([name])[0]
+
+
+def _plain_all(names: Sequence[str]) -> list[str]:
+    return list(_plain(pa.array(names, pa.large_string())).to_pylist())
+
+
+def _plain(names: pa.Array) -> pa.Array:
+    names = pc.utf8_lower(names)
+    for letter, text in _LETTERS.items():
+        names = pc.replace_substring(names, letter, text)
+    names = pc.replace_substring_regex(pc.utf8_normalize(names, "NFKD"), r"\p{Mn}", "")
+    return pc.utf8_trim_whitespace(pc.replace_substring_regex(names, r"[\s-]+", " "))
+
+
+def _index(areas: Sequence[_Area]) -> _Index:
+    index: _Index = {}
+    called = [(name, area) for area in areas for name in area.names]
+    for key, (_, area) in zip(_plain_all([name for name, _ in called]), called, strict=True):
+        if area not in (found := index.setdefault(key, [])):
+            found.append(area)
+    return index
+
+
+def _called(key: str, index: _Index, code: str | None) -> list[tuple[float, Place]]:
+    found = [area for area in index.get(key, ()) if code in (None, area.country)]
+    return [(float(area.population), _area(area)) for area in found]
 
 
 def _clear(name: str, same: list[tuple[float, Place]]) -> Place:
     """The first of several, if it is clearly the largest."""
     if len(same) > 1 and same[0][0] < CLEARLY_LARGER * max(same[1][0], 1):
         texts = [f"{p.name} ({p.region or 'no region'}, {p.country}; {p.population:,} people)" for _, p in same]
+        abroad = len({p.country for _, p in same}) > 1
         raise InvalidArgument(
-            f'"{name}" is the name of several places: {"; ".join(texts[:6])}.',
-            hint="Name the country, or give a rectangle to filter_bounds.",
+            f'"{name}" is the name of several places: {"; ".join(texts[:6])}{" ..." if len(texts) > 6 else ""}.',
+            hint=f"{'Name the country, or give' if abroad else 'Give'} a rectangle to filter_bounds.",
             place=name,
         )
     return same[0][1]
 
 
-def plain(name: str) -> str:
-    """A name without accents, case, hyphens and double spaces."""
-    if name.isascii():  # most names, and much quicker
-        return " ".join(name.lower().replace("-", " ").split())
-    apart = unicodedata.normalize("NFKD", name.casefold().translate(_PLAIN))
-    return " ".join("".join(c for c in apart if not unicodedata.combining(c)).split())
+def _table(path: Path, columns: str) -> pa.Table:
+    names = columns.split()
+    if path.is_file():
+        return pq.read_table(path, columns=names)
+    types = {"population": pa.int32(), "latitude": pa.float32(), "longitude": pa.float32(), "geometry": pa.binary()}
+    return pa.table({name: pa.array([], types.get(name, pa.large_string())) for name in names})
 
 
-def _columns(paths: list[Path], names: tuple[str, ...]) -> dict[str, list[Any]]:
-    columns: dict[str, list[Any]] = {name: [] for name in names}
-    for path in paths:
-        if path.is_file():
-            table = pq.read_table(path, columns=list(names))
-            for name in names:
-                columns[name] += table.column(name).to_pylist()
-    return columns
+def _coarse_countries(path: Path) -> list[_Area]:
+    if not path.is_file():
+        return []
+    features: Iterable[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["features"]
+    return [
+        _Area(
+            (f["properties"]["name_long"],),
+            f["properties"]["iso_a2"] or "",
+            shapely.from_geojson(json.dumps(f["geometry"])),
+            int(f["properties"]["pop"] or 0),
+        )
+        for f in features
+    ]
 
 
 def _town(row: dict[str, Any]) -> Place:
@@ -211,7 +282,11 @@ def _town(row: dict[str, Any]) -> Place:
     return Place(row["name"], row["country"], "place", geometry, box, people, row["admin1_name"] or "")
 
 
-def _area(name: str, country: str, shape: Any, population: int) -> Place:
-    geometry = json.loads(shapely.to_geojson(shape))
-    west, south, east, north = (float(v) for v in shape.bounds)
-    return Place(name, country, "area", geometry, (west, south, east, north), population)
+def _area(area: _Area) -> Place:
+    outline, tolerance = area.outline, 0.005
+    while shapely.get_num_coordinates(outline) > MOST_VERTICES:
+        tolerance *= 2
+        outline = shapely.simplify(area.outline, tolerance)
+    geometry = json.loads(shapely.to_geojson(outline))
+    west, south, east, north = (float(v) for v in outline.bounds)
+    return Place(area.names[0], area.country, "area", geometry, (west, south, east, north), area.population)
