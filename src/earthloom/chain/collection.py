@@ -14,6 +14,7 @@ from earthloom.chain.build import Chain
 from earthloom.chain.canonical import plain
 from earthloom.chain.graph import Callback, Node, Parameter, to_json
 from earthloom.chain.session import current
+from earthloom.chain.steps import period
 
 OPERATORS = {"<": "lt", "<=": "lte", ">": "gt", ">=": "gte", "=": "eq", "==": "eq", "!=": "neq"}
 
@@ -167,10 +168,9 @@ class ImageCollection:
     def filters(self) -> list[str]:
         """The filters as short texts."""
         signs = {v: k for k, v in OPERATORS.items() if k != "=="}
-        start, end = self.interval or (None, None)
         return [
             *([self.place or "inside an area"] if self.intersects is not None else []),
-            *([f"{start or 'any time'} to before {end or 'any time'}"] if self.interval else []),
+            *([period(*self.interval)] if self.interval else []),
             *(f"{name} {signs[op]} {value}" for name, op, value in self.conditions),
             *(f"by {name}{'' if up else ', falling'}" for name, up in self.order),
             *([f"the first {self.most}"] if self.most is not None else []),

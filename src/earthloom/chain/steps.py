@@ -78,6 +78,24 @@ def short_name(graph: Graph) -> str:
     return ", ".join(filter(None, [*dict.fromkeys(sources), last])) or "chain"
 
 
+# Steps that leave the quantity what it is.
+_KEEP_QUANTITY = {"select_items", "mosaic", "mask", "where", "filter_temporal", "filter_bbox", "resample_spatial"}
+_KEEP_QUANTITY |= {"color", "classes", "rgb", "mean", "median", "min", "max", "first", "last", "sum", "sd", "apply"}
+
+
+def quantity(graph: Graph) -> tuple[str, str]:
+    """What the values of a chain are, and their unit, as far as the steps tell: a formula, or a process."""
+    for step in reversed(chain_steps(graph)):
+        if step.name in ("calculate", "band"):
+            return step.text.partition(", of step")[0], ""
+        if step.name not in _KEEP_QUANTITY:
+            if step.name == "load_collection":
+                break
+            unit = step.node["arguments"].get("unit", "degree") if step.name in ("slope", "aspect") else ""
+            return step.name, {"degree": "\N{DEGREE SIGN}", "percent": "%"}.get(unit, "")
+    return "value", ""
+
+
 def period(start: str | None, end: str | None) -> str:
     """A half-open interval in words: both ends included, as days where both are midnights."""
     if end is None:

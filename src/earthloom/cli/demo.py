@@ -85,6 +85,10 @@ def _start_lab(place: pack.Place, engine_url: str, running: list[Child]) -> str:
     notebooks = pack.copy_notebooks(place)
     url, token = _free(_LAB_PORT), secrets.token_hex(16)
     state = place.folder / "jupyter"
+    # Without this JupyterLab asks at its first start whether it may fetch news.
+    settings = state / "settings" / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
+    settings.parent.mkdir(parents=True, exist_ok=True)
+    settings.write_text('{"fetchNews": "false"}', encoding="utf-8")
     options = {
         "ServerApp.ip": "127.0.0.1",
         "ServerApp.port": url.rpartition(":")[2],

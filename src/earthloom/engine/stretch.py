@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from earthloom.base.errors import InvalidArgument, InvalidGraph
+from earthloom.chain.steps import quantity
 from earthloom.engine.evaluate import evaluate
 from earthloom.engine.plan import Plan
 from earthloom.engine.selection import Selection
@@ -64,9 +65,10 @@ def _style(engine: Engine, plan: Plan, selection: Selection) -> Style:
             low, high = _automatic(engine, plan, selection)[0]
             vmin, vmax = (low if vmin is None else vmin), (high if vmax is None else vmax)
             vmin, vmax = min(vmin, vmax), max(vmin, vmax)
-        doc = _band_doc(engine, plan, bands[0]) if bands else {}
-        unit = str(doc.get("unit", "")) if shown.raw else ""
-        return ramp_style(arguments["colors"], vmin, vmax, quantity=bands[0] if bands else "value", unit=unit)
+        what, unit = quantity(engine.graph(plan.key))
+        if shown.raw and bands:
+            what, unit = bands[0], str(_band_doc(engine, plan, bands[0]).get("unit", ""))
+        return ramp_style(arguments["colors"], vmin, vmax, quantity=what, unit=unit)
     if count != 3:
         raise InvalidGraph(
             f"A picture shows one band or three, and the chain has {count or 'several'}.",

@@ -85,7 +85,7 @@ class Map(ipyleaflet.Map):  # type: ignore[misc]
 
         Returns
         -------
-        The new layer (an `ipyleaflet.TileLayer`); for items of ipyleaflet the map itself.
+        The new layer, a `ChainLayer`; for items of ipyleaflet the map itself.
 
         Raises
         ------
@@ -199,10 +199,15 @@ class Map(ipyleaflet.Map):  # type: ignore[misc]
             self._panel.layers = [card for card in self._panel.layers if card["id"] in left]
 
 
-def _tiles(
-    session: Session, key: str, name: str, attribution: str | None, opacity: float, visible: bool
-) -> ipyleaflet.TileLayer:
-    return ipyleaflet.TileLayer(
+class ChainLayer(ipyleaflet.TileLayer):  # type: ignore[misc]
+    """Tiles of a chain. A layer has no picture of its own: as a cell's last line it says its name."""
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        return {"text/plain": f'Layer "{self.name}" on the map'}
+
+
+def _tiles(session: Session, key: str, name: str, attribution: str | None, opacity: float, visible: bool) -> ChainLayer:
+    return ChainLayer(
         url=f"{session.url}/tiles/{key}/{{z}}/{{x}}/{{y}}.png",
         name=name,
         attribution=escape(attribution or ""),  # Leaflet takes it as HTML
