@@ -13,6 +13,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response, StreamingResponse
 
 from earthloom.base.cube import Cube
+from earthloom.base.errors import InvalidArgument
 from earthloom.base.grid import MAX_ZOOM
 from earthloom.engine.encode import encode
 from earthloom.engine.engine import Engine
@@ -53,14 +54,17 @@ async def point(
     context: Context = request.app.state.context
     loop = asyncio.get_running_loop()
     cube = await loop.run_in_executor(context.pixels, get_point, context.engine, key, lon, lat, z)
-    values = cube.values[..., 0, 0].astype(np.float64)
-    # Infinity is no JSON number either: 1 / 0 in a chain is told as no value.
-    finite = np.where(np.isfinite(values), values, np.nan).tolist()
     dims = cube.dims[:-2]
-    return Json(
-        {"lon": lon, "lat": lat, "z": z, "dims": dims, "labels": {d: cube.labels[d] for d in dims}, "values": finite},
-        headers={"Cache-Control": "no-cache"},
-    )
+    document = {
+        "lon": lon,
+        "lat": lat,
+        "z": z,
+        "dims": dims,
+        "labels": {d: cube.labels[d] for d in dims},
+        # As float32, whose shortest text is sent (0.0357, not 0.0357000008); [()] makes a scalar of no dimensions.
+        "values": cube.values[..., 0, 0].copy()[()],
+    }
+    return Json(document, headers={"Cache-Control": "no-cache"})
 
 
 @router.get("/preview/{key}.png")
@@ -87,6 +91,8 @@ def compute(document: Document, engine: TheEngine) -> Response:
     `width`, `height`: a window on the lattice whose pixel (0, 0) has its corner at x0, y0). Nothing in it is pickled.
     """
     wanted = {name: document.pop(name, None) for name in ("area", "resolution", "crs")}
+    if not isinstance(wanted["resolution"], int | float | None):
+        raise InvalidArgument("The resolution is no number.", argument="resolution")
     plan = plan_for(engine, engine.put(document))
     selection = selection_for(engine, plan)
     grid = compute_grid(engine, plan, selection, **wanted)
