@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import httpx
 import orjson
@@ -21,13 +23,19 @@ from earthloom.server.body import Document, Json
 from earthloom.server.guard import MAX_BODY_BYTES, Guard
 
 
+def run(answer: Coroutine[Any, Any, Any]) -> Any:
+    """The result of a coroutine; in a thread of its own, for a browser's test leaves a running loop in this one."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, answer).result()
+
+
 def _ask(app: ASGIApp, method: str, path: str, **given: object) -> httpx.Response:
     async def ask() -> httpx.Response:
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:1") as client:
             return await client.request(method, path, **given)  # type: ignore[arg-type]
 
-    return asyncio.run(ask())
+    return run(ask())
 
 
 @pytest.fixture
@@ -111,7 +119,7 @@ def test_an_answer_that_breaks_half_way_is_logged(app: ASGIApp, caplog: pytest.L
 
     scope = {"type": "http", "method": "GET", "path": "/late", "query_string": b"", "headers": [(b"host", b"[::1]")]}
     with caplog.at_level(logging.ERROR, "earthloom"):
-        asyncio.run(app(scope, receive, send))
+        run(app(scope, receive, send))
     assert "secret detail" in caplog.text
     # No second start and no proper end: the server then cuts the connection, so that nobody takes half for whole.
     assert [(m["type"], m.get("body"), m.get("more_body")) for m in sent] == [
