@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import shapely
@@ -74,6 +76,8 @@ def test_a_footprint_round_the_pole() -> None:
     assert shape.intersects(shapely.Point(0, 90))
     assert not shape.intersects(shapely.Point(0, 79))
     assert rectangle(polygon(*ring)) == (-180, 80, 180, 90)
+    again = footprint(json.loads(shapely.to_geojson(shape)))  # cut by its producer, it stays
+    assert again.equals(shape)
 
 
 def test_points_are_wrapped() -> None:

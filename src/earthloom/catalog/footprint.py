@@ -150,9 +150,10 @@ def _why_not(shape: Any, box: NDArray[np.float64]) -> str:
 
 def _cut(shape: Any, box: NDArray[np.float64]) -> tuple[Any, str | None]:
     pieces = shapely.bounds(shapely.get_parts(shape))
-    if len(pieces) > 1 and box[0] >= -180 and box[2] <= 180 and (pieces[:, 2] - pieces[:, 0] <= 180).all():
-        return shape, None  # it was cut already, or its parts lie far apart
-    if len(pieces) == 1 and box[2] - box[0] >= WORLD:
+    widths = pieces[:, 2] - pieces[:, 0]
+    if box[0] >= -180 and box[2] <= 180 and ((widths <= 180) | (widths >= WORLD)).all():
+        return shape, None  # it was cut already, its parts lie far apart, or it goes round the world
+    if len(pieces) == 1 and widths[0] >= WORLD:
         return shapely.box(-180.0, box[1], 180.0, box[3]), None
     if shape.geom_type in ("Point", "MultiPoint"):
         return shapely.transform(shape, lambda c: np.stack([(c[:, 0] + 180) % 360 - 180, c[:, 1]], 1)), None

@@ -5,25 +5,22 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from earthloom.base.errors import EarthloomError, InvalidArgument, ReadError
-from earthloom.catalog.normalise import Band, bands_of, epsg_of, times_of
+from earthloom.base.errors import ReadError
 from earthloom.catalog.protocol import Catalogue
+from earthloom.ingest.items import Found, ingest_items, standing
 from earthloom.ingest.report import Progress, Report, silent
-from earthloom.ingest.statistics import band_documents
-from earthloom.raster.header import header
-
-Found = tuple[dict[str, Any], Path]  # an item, and the file it stands in
 
 
 def ingest_stac(catalogue: Catalogue, path: Path, progress: Progress = silent) -> Report:
     """Take up all collections and items below a STAC file; each collection is one transaction.
 
-    Every file of an item is opened: an item with a missing or corrupt file is refused with its reason, the others go
-    on. Taking up the same files again changes nothing.
+    The files of an item are opened: an item with a missing or corrupt file is refused with its reason, as is a linked
+    STAC file that cannot be read; the others go on. Taking up the same files again changes nothing.
 
     Parameters
     ----------
@@ -37,82 +34,92 @@ def ingest_stac(catalogue: Catalogue, path: Path, progress: Progress = silent) -
     Raises
     ------
     ReadError
-        If the file itself, or one that it links to, is missing or no STAC.
-    InvalidArgument
-        If an item names no collection.
+        If the file itself is missing or no STAC, or leads to no collection.
     """
     started = time.monotonic()
     report = Report()
-    for collection, items in _collections(Path(path).resolve()):
-        ingest_items(catalogue, collection, items, report, progress)
+    for found in _walk(Path(path).resolve(), report):
+        document = found.document or standing(catalogue, found.id, f"Items of {Path(path).name}")
+        ingest_items(catalogue, document, found.items, report, progress, grows=found.document is None)
     if not report.collections:
-        raise ReadError(f"{path} leads to no STAC item.", file=str(path))
+        reasons = "".join(f" {what}: {why}" for what, why in report.rejected[:3])
+        raise ReadError(f"{path} leads to no STAC item.{reasons}", file=str(path))
     report.seconds = time.monotonic() - started
     return report
 
 
-def ingest_items(
-    catalogue: Catalogue, collection: dict[str, Any], items: list[Found], report: Report, progress: Progress = silent
-) -> None:
-    """Take up the items of one collection, with what is known of its bands."""
-    name = str(collection["id"])
-    good: list[tuple[int, Found, list[Band]]] = []
-    for done, (item, file) in enumerate(items):
-        progress(done, len(items), name)
+@dataclass(slots=True)
+class _Collection:
+    """A collection: its id, its document if there is one, its items."""
+
+    id: str
+    document: dict[str, Any] | None = None
+    items: list[Found] = field(default_factory=list)
+
+
+def _walk(path: Path, report: Report) -> Iterator[_Collection]:
+    """Each collection below a file, with its items; what cannot be read below it goes into the report."""
+    loose: list[Found] = []
+    waiting, met = [path], {path}
+    while waiting:
+        file = waiting.pop(0)
         try:
-            bands = bands_of(item, collection, str(file))
-            for href in dict.fromkeys(b.asset.href for b in bands):
-                header(href)
-            good.append((times_of(item)[0], (item, file), bands))
-        except EarthloomError as error:
-            report.rejected.append((str(item.get("id", file)), str(error)))
-    good.sort(key=lambda g: g[0])
-    document = {**collection, "bands": band_documents([bands for _, _, bands in good])}
-    epsg = next((e for _, (item, _), _ in good if (e := epsg_of(item)) is not None), None)
-    if epsg is None and good and good[0][2]:
-        epsg = header(good[0][2][0].asset.href).epsg
-    if epsg is not None:
-        document["earthloom:epsg"] = epsg
-    catalogue.put_collection(document)
-    put = catalogue.put(name, [item for _, (item, _), _ in good], bases=[str(file) for _, (_, file), _ in good])
-    report.count(put)
-    report.collections.append(name)
-    progress(len(items), len(items), name)
+            document = _read(file)
+            kind = document.get("type")
+            if kind in ("Catalog", "Collection"):
+                items = list(_linked_items(document, file, report))
+                if kind == "Collection" and isinstance(document.get("id"), str):
+                    yield _Collection(document["id"], document, items)
+                else:
+                    loose += items
+                children = [child for child in dict.fromkeys(_linked(document, file, "child")) if child not in met]
+                met.update(children)
+                waiting = children + waiting
+            elif kind == "FeatureCollection":
+                loose += [(item, file) for item in document.get("features", []) if isinstance(item, dict)]
+            elif kind == "Feature":
+                loose.append((document, file))
+            else:
+                raise ReadError(f"{file} is no STAC: its type is {kind!r}.", file=str(file))
+        except ReadError as error:
+            if file == path:
+                raise
+            report.rejected.append((str(file), error.message))
+    yield from _gathered(loose, report)
 
 
-def _collections(path: Path) -> Iterator[tuple[dict[str, Any], list[Found]]]:
-    """Each collection below a file, with its items."""
-    document = _read(path)
-    kind = document.get("type")
-    if kind in ("Catalog", "Collection"):
-        items = [(_read(file), file) for file in _linked(document, path, "item")]
-        if kind == "Collection":
-            yield document, items
-        elif items:
-            yield from _loose(items)
-        for file in _linked(document, path, "child"):
-            yield from _collections(file)
-    elif kind == "FeatureCollection":
-        yield from _loose([(item, path) for item in document.get("features", [])])
-    elif kind == "Feature":
-        yield from _loose([(document, path)])
-    else:
-        raise ReadError(f"{path} is no STAC: its type is {kind!r}.", file=str(path))
+def _linked_items(document: dict[str, Any], path: Path, report: Report) -> Iterator[Found]:
+    for file in _linked(document, path, "item"):
+        try:
+            yield _read(file), file
+        except ReadError as error:
+            report.rejected.append((str(file), error.message))
 
 
-def _loose(items: list[Found]) -> Iterator[tuple[dict[str, Any], list[Found]]]:
+def _gathered(loose: list[Found], report: Report) -> Iterator[_Collection]:
     """Items outside of a collection's file, by the collection that they name."""
-    by_name: dict[str, list[Found]] = {}
-    for item, file in items:
+    by_name: dict[str, _Collection] = {}
+    for item, file in loose:
         name = item.get("collection")
         if not isinstance(name, str):
-            raise InvalidArgument(
-                f'Item "{item.get("id")}" of {file} names no collection.', hint='Write "collection": "my-collection".'
-            )
-        by_name.setdefault(name, []).append((item, file))
-    for name, found in by_name.items():
-        links = [link for item, file in found[:1] for link in _linked(item, file, "collection")]
-        yield (_read(links[0]) if links else {"type": "Collection", "id": name, "description": name}), found
+            report.rejected.append((str(item.get("id", file)), 'it names no collection; write "collection": "my-data"'))
+            continue
+        if name not in by_name:
+            by_name[name] = _parent(name, item, file)
+        by_name[name].items.append((item, file))
+    yield from by_name.values()
+
+
+def _parent(name: str, item: dict[str, Any], file: Path) -> _Collection:
+    """The collection that an item names, with the document that it links to, if that is to be had."""
+    try:
+        for link in _linked(item, file, "collection"):
+            document = _read(link)
+            if document.get("id") == name:
+                return _Collection(name, document)
+    except ReadError:
+        pass  # an item on its own, cut off from its catalogue
+    return _Collection(name)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -129,7 +136,8 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _linked(document: dict[str, Any], path: Path, rel: str) -> list[Path]:
     """The files that a document links to."""
-    hrefs = [str(link.get("href", "")) for link in document.get("links", []) if link.get("rel") == rel]
+    links = [link for link in document.get("links") or () if isinstance(link, dict) and link.get("rel") == rel]
+    hrefs = [str(link.get("href", "")) for link in links]
     for href in hrefs:
         if "://" in href and not href.startswith("file://"):
             raise ReadError(f"{path} links to {href}, which is no file.", file=str(path))
