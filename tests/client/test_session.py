@@ -84,7 +84,7 @@ def test_errors_are_the_servers(connected: HttpSession) -> None:
         connected.collection("b c?d#e")
     assert '"b c?d#e"' in caught.value.message
     with pytest.raises(NotFound):
-        connected.place("Atlantis")
+        connected.place("Qwxzyzzy")
 
 
 def test_connect_takes_the_environment(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
