@@ -17,9 +17,10 @@ RED = SERIES.mosaic()["B04"]
 
 @pytest.fixture(autouse=True)
 def _session(server: str) -> Iterator[None]:
-    session.use(el.connect(server))
+    connected = el.connect(server)
     yield
     session.use(None)
+    connected.close()
 
 
 def names(m: el.Map) -> list[str]:

@@ -118,6 +118,16 @@ def test_a_failed_tile_is_hatched_and_told_with_its_reason(shown: Page, tiles: A
     expect(shown.locator('img[src^="data:image/svg+xml"]')).to_have_count(0)
 
 
+def test_blocks_of_one_file_are_one_reason(shown: Page, tiles: Any) -> None:
+    for i, tile in enumerate(("11/1149/736", "11/1150/736", "11/1151/736")):
+        where = {"item": "S2_20201003", "file": "B08.tif"}
+        tiles.broken[tile] = {"code": "read-error", "message": f"Block {i} of B08.tif is damaged.", "where": where}
+    tiles.broken["11/1150/735"] = {"code": "read-error", "message": "Missing.", "where": {"item": "S2_20201008"}}
+    shown.evaluate("map.setView([45.2, 22.15], 11, { animate: false })")
+    expect(shown.locator(".el-notice")).to_contain_text("6 tiles failed: S2_20201003: Block")
+    expect(shown.locator(".el-notice")).to_contain_text("is damaged. (and 1 other reason)")
+
+
 def test_a_failure_is_forgotten_when_its_tile_leaves_the_map(shown: Page, tiles: Any) -> None:
     tiles.broken["11/1150/736"] = TRUNCATED
     shown.evaluate("map.setView([45.2, 22.15], 11, { animate: false })")

@@ -5,7 +5,7 @@ import { h } from "./dom.js";
 export class TileWatch extends EventTarget {
   asked = 0;
   came = 0;
-  failures = new Map(); // tile -> { reason, code }
+  failures = new Map(); // tile -> { reason, code, cause }
   #pending = new Set();
   #since = 0;
 
@@ -56,13 +56,14 @@ export class TileWatch extends EventTarget {
   }
 }
 
-// Equal reasons are one, the most frequent first: [{ reason, code, tiles }].
+// Failures of one cause are one, the most frequent first: [{ reason, code, tiles }].
 export function reasons(watches) {
   const groups = new Map();
   for (const error of watches.flatMap((watch) => [...watch.failures.values()])) {
-    const group = groups.get(error.reason) ?? { ...error, tiles: 0 };
+    const cause = error.cause ?? error.reason;
+    const group = groups.get(cause) ?? { ...error, tiles: 0 };
     group.tiles++;
-    groups.set(error.reason, group);
+    groups.set(cause, group);
   }
   return [...groups.values()].sort((a, b) => b.tiles - a.tiles);
 }

@@ -85,10 +85,12 @@ async function reasonFor(url) {
   return reasonOf(await response.json().catch(() => null), response.status);
 }
 
-// An EarthloomError as JSON in one line; the band and item stand in front if the message does not name them.
+// An EarthloomError as JSON in one line; the band and item stand in front if the message does not name them. Errors of
+// one cause are one reason, whichever block of a file or pixel of a tile their message names.
 export function reasonOf(error, status) {
   if (!error?.message) return { code: "error", reason: `the server answered ${status}` };
-  const { band, item } = error.where ?? {};
+  const { band, item, file } = error.where ?? {};
   const source = [band, item].filter((part) => part && !error.message.includes(part)).join(" of ");
-  return { code: error.code, reason: source ? `${source}: ${error.message}` : error.message };
+  const cause = item || file ? [error.code, item, file, band].join(" ") : error.message;
+  return { code: error.code, cause, reason: source ? `${source}: ${error.message}` : error.message };
 }
