@@ -1,11 +1,10 @@
-"""Chains, collections and errors as text and HTML."""
+"""Chains and collections as text and HTML, errors as IPython prints them."""
 
 from __future__ import annotations
 
 from html.parser import HTMLParser
 from typing import Any
 
-from earthloom.base.errors import NotFound
 from earthloom.chain import show
 from earthloom.chain.collection import ImageCollection
 
@@ -117,15 +116,6 @@ def test_an_unknown_palette_has_no_ramp() -> None:
     }
 
     assert "linear-gradient" not in show.chain_html(graph, "0" * 32)
-
-
-def test_error_as_html() -> None:
-    error = NotFound.name("band", "B8", ["B08", "B8A", "B04"], within="sentinel2-series", node="bands1")
-
-    text = read(show.error_html(error))
-    assert text.startswith('No band "B8" in sentinel2-series.')
-    assert "Near names: B8A · B08" in text
-    assert "bands1" in text
 
 
 def test_ipython_prints_the_users_line_and_no_frames_of_ours() -> None:

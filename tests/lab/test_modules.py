@@ -168,7 +168,7 @@ def test_text_colours_have_contrast(page: Page, theme: str) -> None:
             const root = document.getElementById("root");
             root.dataset.theme = theme;
             const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-            const names = ["surface", "sunken", "bad-bg", "ink", "ink-2", "edge", "accent", "good", "warn", "bad"];
+            const names = ["surface", "hover", "ink", "ink-2", "edge", "accent", "bad"];
             return Object.fromEntries(names.map((name) => {
                 root.style.color = `var(--el-${name})`;
                 canvas.fillStyle = getComputedStyle(root).color;
@@ -179,11 +179,10 @@ def test_text_colours_have_contrast(page: Page, theme: str) -> None:
         theme,
     )
 
-    for ground in ("surface", "sunken"):
-        for text in ("ink", "ink-2", "accent", "good", "warn", "bad"):
+    for ground in ("surface", "hover"):
+        for text in ("ink", "ink-2", "accent", "bad"):
             assert contrast(colours[text], colours[ground]) >= 4.5, (text, ground)
-        assert contrast(colours["edge"], colours[ground]) >= 3, ("edge", ground)
-    assert contrast(colours["bad"], colours["bad-bg"]) >= 4.5
+    assert contrast(colours["edge"], colours["surface"]) >= 3
 
 
 def contrast(a: list[int], b: list[int]) -> float:

@@ -1,4 +1,4 @@
-"""Chains, collections and errors as text and as static HTML: no script, so that it shows in any notebook and export.
+"""Chains and collections as text and as static HTML: no script, so that it shows in any notebook and export.
 
 Each piece of HTML carries its own style sheet (about 5 kB): it stays readable when other outputs are cleared.
 """
@@ -14,7 +14,7 @@ from typing import Any
 
 from earthloom.base import times
 from earthloom.base.colours import palette, ramp, to_text
-from earthloom.base.errors import EarthloomError, NotFound
+from earthloom.base.errors import NotFound
 from earthloom.chain.steps import Graph, Step, chain_steps
 
 WEB = Path(__file__).parents[1] / "web"
@@ -66,20 +66,6 @@ def collection_html(summary: Mapping[str, Any], filters: Sequence[str]) -> str:
     head = _head(summary["id"], kind, f"<b>{summary['matched']}</b> {_items(summary['matched']).split(' ')[-1]}")
     foot = f'<div class="foot">{facts["Source"]}</div>' if "Source" in facts else ""
     return _card(head + f'<div class="main"><dl>{rows}</dl>{_timeline(summary["dates"])}</div>' + foot)
-
-
-def error_html(error: EarthloomError) -> str:
-    """An error as HTML: what was wrong, the nearest names, what to do."""
-    where = "".join(f"<dt>{escape(name)}</dt><dd>{escape(str(value))}</dd>" for name, value in error.where.items())
-    near = " &middot; ".join(f"<ins>{escape(name)}</ins>" for name in error.near)
-    parts = [
-        f"<div>Near names: {near}</div>" if near else "",
-        f"<div>{escape(error.hint)}</div>" if error.hint else "",
-        f"<dl>{where}</dl>" if where else "",
-    ]
-    main = "".join(parts)
-    head = _head(error.message, "", f"<code>{escape(error.code)}</code>")
-    return _card(head + (f'<div class="main">{main}</div>' if main else ""), kind="error")
 
 
 def _facts(summary: Mapping[str, Any], filters: Sequence[str]) -> list[tuple[str, str]]:
@@ -161,8 +147,8 @@ def _head(title: str, kind: str, right: str) -> str:
     )
 
 
-def _card(inner: str, kind: str = "") -> str:
-    return f'<div class="el"><style>{_style()}</style><div class="el-repr {kind}">{inner}</div></div>'
+def _card(inner: str) -> str:
+    return f'<div class="el"><style>{_style()}</style><div class="el-repr">{inner}</div></div>'
 
 
 @cache

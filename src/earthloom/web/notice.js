@@ -1,4 +1,4 @@
-// One notice: a mark, a bold fact, a reason, what can be done. Kinds: bad, warn, note.
+// One notice: a mark, a bold fact, a reason, what can be done. Kinds: bad, note.
 import { h, icon, plural } from "./dom.js";
 import { reasons } from "./progress.js";
 
