@@ -53,6 +53,11 @@ def test_an_ambiguous_name_lists_its_places(places):
     assert places.find("Valencia", "ES").country == "ES"
 
 
+def test_a_town_of_that_name_comes_before_one_that_is_also_called_so(places):
+    samara = places.find("Samara")  # the Russian one has seven times the people of the Iraqi Samarra
+    assert (samara.country, samara.population) == ("RU", 1163399)
+
+
 def test_an_unknown_name_has_near_ones(places):
     with pytest.raises(NotFound, match="Near names: Ispra"):
         places.find("Ispar", "IT")

@@ -214,7 +214,8 @@ def test_items_with_start_and_end_are_found_by_any_moment_of_theirs(
     catalogue: SqliteCatalogue, bbox: Bbox | None
 ) -> None:
     ends = {"datetime": None, "start_datetime": "1970-01-02T00:00:00Z", "end_datetime": "1970-01-20T00:00:00Z"}
-    catalogue.put("c", [item("long", **ends), item("short", 25)])
+    catalogue.put("c", [item("long", **ends)])
+    catalogue.put("c", [item("short", 25)])
     assert found(catalogue, start_ms=10 * DAY, end_ms=11 * DAY, bbox=bbox) == ["long"]
     assert found(catalogue, start_ms=19 * DAY, end_ms=20 * DAY, bbox=bbox) == ["long"]
     assert found(catalogue, start_ms=19 * DAY + 1, end_ms=20 * DAY, bbox=bbox) == []
@@ -239,6 +240,21 @@ def test_the_footprint_decides_not_its_rectangle(catalogue: SqliteCatalogue) -> 
     assert found(catalogue, intersects={"type": "Point", "coordinates": [1, 1]}) == ["a"]
     assert found(catalogue, bbox=(0, 0, 1, 1), intersects=box(8, 0, 9, 1)) == []
     assert [len(part) for part in catalogue.cover(Search("c"), [(8, 8, 9, 9), (4, 4, 9, 9), (1, 1, 1, 1)])] == [0, 1, 1]
+
+
+def test_a_rectangle_and_a_geometry_must_both_be_met(catalogue: SqliteCatalogue) -> None:
+    triangle = {"type": "Polygon", "coordinates": [[[0, 0], [10, 0], [0, 10], [0, 0]]]}
+    catalogue.put("c", [item("a", geometry=triangle)])
+    assert found(catalogue, bbox=(4, 4, 9, 9), intersects=box(6, 6, 9, 9)) == []
+    assert found(catalogue, bbox=(6, 6, 9, 9), intersects=box(4, 4, 9, 9)) == []
+    assert found(catalogue, bbox=(4, 4, 9, 9), intersects=box(4, 4, 5, 5)) == ["a"]
+
+
+def test_a_limit_counts_before_the_boxes_cut(catalogue: SqliteCatalogue) -> None:
+    catalogue.put("c", [item("far", 2, box(-60, 0, -59, 1)), item("near", 1)])
+    boxes = [(10.0, 45.0, 11.0, 46.0)]
+    assert catalogue.cover(Search("c", limit=1), boxes) == [[]]
+    assert [f.id for f in catalogue.cover(Search("c", limit=2), boxes)[0]] == ["near"]
 
 
 def test_across_the_antimeridian(catalogue: SqliteCatalogue) -> None:

@@ -173,6 +173,17 @@ def test_one_more_item_keeps_what_the_collection_knows(catalogue, pack, tmp_path
     assert (after["b"]["data_type"], after["b"]["nodata"], after["b"]["statistics"]["mean"]) == ("int16", -1.0, 7.0)
 
 
+def test_statistics_forget_the_file_that_an_item_had_before(catalogue, tmp_path, caplog):
+    old = write_tiff(tmp_path / "old.tif", np.full((8, 8), 7, np.uint8))
+    write_tiff(tmp_path / "new.tif", np.full((8, 8), 9, np.uint8))
+    ingest_stac(catalogue, write_stac(tmp_path, "x.json", small_item("x", "old.tif", collection="c")))
+    old.unlink()
+    report = ingest_stac(catalogue, write_stac(tmp_path, "x.json", small_item("x", "new.tif", collection="c")))
+    assert report.replaced == 1
+    assert bands(catalogue, "c")["b"]["statistics"]["mean"] == 9
+    assert caplog.text == ""
+
+
 def test_statistics_are_those_of_all_values_together(catalogue, tmp_path):
     rng = np.random.default_rng(1)
     parts = [(rng.normal(1e6 + 1000 * n, 0.5, (20, 30))).astype(np.float64) for n in range(3)]
