@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import signal
 import socket
 from pathlib import Path
 from typing import Annotated
@@ -62,7 +63,10 @@ def serve(
                 server_header=False,
                 timeout_graceful_shutdown=_GRACE_S,
             )
-            uvicorn.Server(config).run(sockets=[listener])
+            server = uvicorn.Server(config)
+            # uvicorn takes over the other two while it runs; an exception from a handler would only hit its loop.
+            signal.signal(signal.SIGHUP, server.handle_exit)
+            server.run(sockets=[listener])
         finally:
             engine.close()
 
