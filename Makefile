@@ -3,13 +3,15 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 PYTHON ?= python3
 
-.PHONY: demo test check bench bare lock clean help
+.PHONY: setup demo test check bench bare lock clean help
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-demo: .venv/.demo  ## install, build the demo catalogue, start the engine and JupyterLab
-	$(PY) -m earthloom demo $(if $(HEADLESS),--no-browser) $(DEMO)
+setup: .venv/.dev  ## install all that developing needs
+
+demo: .venv/.demo  ## install, build the demo catalogue, start the engine and JupyterLab (HEADLESS=1: no browser)
+	$(PY) -m earthloom demo $(DEMO)
 
 test: .venv/.dev  ## install and run all tests
 	$(PY) tools/system.py
