@@ -126,6 +126,8 @@ class Engine:
         """What can be read of some items."""
         document = self.collection(collection)
         found: dict[str, list[Asset]] = {i: [] for i in ids}
+        if not found:
+            return found
         page = self.catalogue.search(Search(collection, ids=tuple(ids)), page=len(ids))
         for text, base in zip(page.items, page.bases, strict=True):
             item = json.loads(text)

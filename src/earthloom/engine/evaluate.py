@@ -7,6 +7,7 @@ import numpy as np
 from earthloom.base.cube import Cube
 from earthloom.base.errors import EarthloomError, TooLarge
 from earthloom.base.grid import Grid
+from earthloom.catalog.protocol import Footprint
 from earthloom.engine.plan import Plan, Step
 from earthloom.engine.selection import Selection, SourceItems
 from earthloom.engine.source import Source
@@ -96,10 +97,12 @@ def _load(source: Source, items: SourceItems, grid: Grid, reader: Reader) -> Cub
     else:
         shape = (len(items.labels), len(bands), *grid.shape)
         values = np.full(shape, np.nan, items.dtype)
-        for k, label in enumerate(items.labels):
-            of_date = [f for f in here if items.label(f) == label]
-            if of_date:
-                values[k] = reader.read(items.assets(of_date, bands), grid, bands, source.method, items.dtype)
+        by_date: dict[str, list[Footprint]] = {}
+        for item in here:
+            by_date.setdefault(items.label(item), []).append(item)
+        for label, of_date in by_date.items():
+            plane = items.labels.index(label)
+            values[plane] = reader.read(items.assets(of_date, bands), grid, bands, source.method, items.dtype)
         cube = Cube(values, ("t", "bands", "y", "x"), grid, {"t": items.labels, "bands": bands})
     return filter_bbox(cube, dict(source.crop)) if source.crop else cube
 
