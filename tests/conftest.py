@@ -10,22 +10,26 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from ctypes.util import find_library
 from pathlib import Path
 
 import pytest
 
 PACK = Path(__file__).parents[1] / "examples" / "demo_pack"
 TOOLS = {"chromium": ("chromium", "chromium-browser", "google-chrome")}
+LIBRARIES = {"chromium": "atomic"}  # what drives the browser needs it
 
 StartServer = Callable[..., AbstractContextManager[str]]
 
 
 def need(tool: str) -> str:
     """Path of a program; a test without it is skipped, or fails where EARTHLOOM_TEST_REQUIRE=all."""
-    for name in TOOLS.get(tool, (tool,)):
-        if path := shutil.which(name):
-            return path
-    reason = f"{tool} is not installed (tools/system.py tells how)"
+    found = next(filter(None, map(shutil.which, TOOLS.get(tool, (tool,)))), None)
+    library = LIBRARIES.get(tool)
+    if found and (library is None or find_library(library)):
+        return found
+    lacking = f"the library lib{library}" if found else tool
+    reason = f"{lacking} is not installed (tools/system.py tells how)"
     if os.environ.get("EARTHLOOM_TEST_REQUIRE") == "all":
         pytest.fail(reason)
     pytest.skip(reason)

@@ -10,14 +10,17 @@ import os
 import shutil
 import subprocess
 import sys
+from ctypes.util import find_library
 
-# Debian's package -> the programs of which one will do.
-NEEDED = {"chromium": ("chromium", "chromium-browser", "google-chrome")}
+# Debian's package -> the programs of which one will do, or the library that it holds.
+PROGRAMS = {"chromium": ("chromium", "chromium-browser", "google-chrome")}
+LIBRARIES = {"libatomic1": "atomic"}  # of the program that drives the browser
 
 
 def main() -> int:
     """Install what is missing; success also where that is impossible, for then the tests say what they lack."""
-    missing = [package for package, names in NEEDED.items() if not any(map(shutil.which, names))]
+    missing = [package for package, names in PROGRAMS.items() if not any(map(shutil.which, names))]
+    missing += [package for package, name in LIBRARIES.items() if find_library(name) is None]
     if not missing:
         return 0
     install = ["apt-get", "install", "-y", "--no-install-recommends", *missing]
