@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, TimeoutError, sync_playwright
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -89,7 +89,6 @@ class Notebook:
         workspace = name.removesuffix(".ipynb")
         page.goto(f"{demo.lab}/lab/workspaces/{workspace}/tree/{name}?token={demo.token}")
         self.cells.first.wait_for(timeout=120_000)
-        # Before its kernel answers, JupyterLab forgets what it was told to run.
         page.locator("#jp-main-statusbar").get_by_text("| Idle").wait_for(timeout=120_000)
 
     @property
@@ -103,10 +102,19 @@ class Notebook:
 
     def run_all(self) -> None:
         """Run all cells and wait until the last one is done; no cell fails."""
-        self.page.get_by_role("menuitem", name="Run", exact=True).click()
-        self.page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+        prompts = self.page.locator(".jp-CodeCell .jp-InputArea-prompt")
+        begun = prompts.filter(has_text=re.compile(r"\[[*\d]")).first
+        # A notebook whose kernel or widgets are still on their way forgets what it was told to run.
+        for _ in range(20):
+            self.page.get_by_role("menuitem", name="Run", exact=True).click()
+            self.page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+            try:
+                begun.wait_for(timeout=6_000)
+                break
+            except TimeoutError:
+                continue
         failed = self.page.locator('.jp-OutputArea-output[data-mime-type="application/vnd.jupyter.error"]')
-        done = self.page.locator(".jp-CodeCell .jp-InputArea-prompt").last.filter(has_text=re.compile(r"\[\d+\]"))
+        done = prompts.last.filter(has_text=re.compile(r"\[\d+\]"))
         failed.or_(done).first.wait_for(timeout=300_000)
         assert failed.all_inner_texts() == []
 

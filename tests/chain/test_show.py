@@ -14,7 +14,7 @@ SUMMARY: dict[str, Any] = {
     "matched": 3,
     "dates": ["2020-05-01T00:00:00Z", "2020-05-11T00:00:00Z", "2020-06-20T00:00:00Z"],
     "bbox": [22.14, 45.2, 22.16, 45.21],
-    "bands": [{"name": "B04", "gsd": 10}, {"name": "B08", "gsd": 10}, {"name": "SCL", "gsd": 20}],
+    "bands": [{"name": "B04", "gsd": 10}, {"name": "B08", "gsd": 10}, {"name": "SCL", "raster:spatial_resolution": 20}],
     "attribution": "Contains modified Copernicus Sentinel data <2020>",
 }
 

@@ -104,7 +104,7 @@ def _bands(bands: Sequence[Mapping[str, Any]]) -> str:
     sizes: dict[Any, list[str]] = {}
     for band in bands:
         label = f'<span class="band" title="{escape(str(band.get("title") or ""))}">{escape(str(band["name"]))}</span>'
-        sizes.setdefault(band.get("gsd"), []).append(label)
+        sizes.setdefault(band.get("gsd") or band.get("raster:spatial_resolution"), []).append(label)
     groups = [
         "".join(labels) + (f'<span class="mute">{size:g} m</span> ' if size else "") for size, labels in sizes.items()
     ]
