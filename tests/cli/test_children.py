@@ -15,6 +15,7 @@ from earthloom.base.errors import Unavailable
 from earthloom.cli import children
 from earthloom.cli.serve import address, listen
 
+NOWHERE = "http://127.0.0.1:9/"
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 
 
@@ -27,15 +28,15 @@ def _alive(pid: int) -> bool:
 
 def test_a_child_that_dies_is_told_with_its_last_words(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "print('no disk left'); raise SystemExit(3)"]
-    child = children.start("The engine", command, tmp_path / "log", os.environ)
+    child = children.start("The engine", command, tmp_path / "log", NOWHERE, os.environ)
     child.process.wait()
     with pytest.raises(Unavailable, match=r"The engine has stopped \(exit code 3\)") as caught:
-        children.wait_until_ready(child, "http://127.0.0.1:9/", 5)
+        children.wait_until_ready([child], 5)
     assert "no disk left" in caught.value.message
 
 
 def test_a_killed_child_names_the_signal(tmp_path: Path) -> None:
-    child = children.start("JupyterLab", SLEEP, tmp_path / "log", os.environ)
+    child = children.start("JupyterLab", SLEEP, tmp_path / "log", NOWHERE, os.environ)
     child.process.kill()
     child.process.wait()
     with pytest.raises(Unavailable, match="SIGKILL"):
@@ -43,7 +44,7 @@ def test_a_killed_child_names_the_signal(tmp_path: Path) -> None:
 
 
 def test_stop_ends_all(tmp_path: Path) -> None:
-    both = [children.start(name, SLEEP, tmp_path / name, os.environ) for name in ("a", "b")]
+    both = [children.start(name, SLEEP, tmp_path / name, NOWHERE, os.environ) for name in ("a", "b")]
     children.check(both)
     children.stop(both)
     assert [child.process.returncode for child in both] == [-signal.SIGTERM] * 2
@@ -51,9 +52,9 @@ def test_stop_ends_all(tmp_path: Path) -> None:
 
 def test_silence_has_an_end(tmp_path: Path) -> None:
     with listen("127.0.0.1", 0) as bound:
-        child = children.start("JupyterLab", SLEEP, tmp_path / "log", os.environ)
+        child = children.start("JupyterLab", SLEEP, tmp_path / "log", address(bound), os.environ)
         with pytest.raises(Unavailable, match=r"within 0\.3 s"):
-            children.wait_until_ready(child, address(bound), 0.3)
+            children.wait_until_ready([child], 0.3)
         children.stop([child])
 
 

@@ -70,8 +70,12 @@ def app() -> ASGIApp:
     def busy(request: Request) -> Response:
         raise Unavailable("12 tiles wait.")
 
+    async def slow(request: Request) -> Response:
+        await asyncio.sleep(60)
+        raise AssertionError
+
     errors.install(api)
-    routes = [Route(f"/{f.__name__.replace('_', '-')}", f) for f in (surprise, late, broken_file, busy)]
+    routes = [Route(f"/{f.__name__.replace('_', '-')}", f) for f in (surprise, late, broken_file, busy, slow)]
     routes.append(Route("/fine", lambda request: PlainTextResponse("fine")))
     return errors.ErrorsAsJson(Guard(Router(routes, default=api)))
 
@@ -126,6 +130,34 @@ def test_an_answer_that_breaks_half_way_is_logged(app: ASGIApp, caplog: pytest.L
         ("http.response.start", None, None),
         ("http.response.body", b"half", True),
     ]
+
+
+def test_a_stopping_server_says_so(app: ASGIApp) -> None:
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        await asyncio.sleep(60)
+        return {"type": "http.disconnect"}
+
+    async def cancelled() -> None:
+        scope = {
+            "type": "http",
+            "method": "GET",
+            "path": "/slow",
+            "query_string": b"",
+            "headers": [(b"host", b"[::1]")],
+        }
+        task = asyncio.create_task(app(scope, receive, send))
+        await asyncio.sleep(0.05)
+        task.cancel()
+        await task
+
+    asyncio.run(cancelled())
+    assert sent[0]["status"] == 503
+    assert orjson.loads(sent[1]["body"])["message"] == "The server is stopping."
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:8642", "127.0.0.1.evil.example", "[::2]:80", ""])

@@ -21,14 +21,15 @@ _LAST_LINES = 8
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A running child; `name` as the user reads it."""
+    """A running child: `name` as the user reads it; `door` answers with success as soon as it is ready."""
 
     name: str
     process: subprocess.Popen[bytes]
     log: Path
+    door: str
 
 
-def start(name: str, command: Sequence[str], log: Path, env: Mapping[str, str]) -> Child:
+def start(name: str, command: Sequence[str], log: Path, door: str, env: Mapping[str, str]) -> Child:
     """Start a child whose output goes to `log`."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
@@ -41,28 +42,32 @@ def start(name: str, command: Sequence[str], log: Path, env: Mapping[str, str]) 
             # Ctrl-C in the terminal must reach the demo alone, which then stops its children in order.
             start_new_session=True,
         )
-    return Child(name, process, log)
+    return Child(name, process, log, door)
 
 
-def wait_until_ready(child: Child, url: str, timeout_s: float) -> None:
-    """Return when `url` answers with success.
+def wait_until_ready(children: Sequence[Child], timeout_s: float) -> None:
+    """Return when all children answer.
 
     Raises
     ------
     Unavailable
-        If the child ends before, or has not answered in time.
+        If one ends before, or has not answered in time.
     """
     end = time.monotonic() + timeout_s
+    waiting = list(children)
     with httpx.Client(trust_env=False, timeout=5.0) as client:
-        while time.monotonic() < end:
-            check([child])
+        while waiting:
+            check(children)
             try:
-                if client.get(url).is_success:
-                    return
+                if client.get(waiting[0].door).is_success:
+                    waiting.pop(0)
+                    continue
             except httpx.TransportError:
                 pass  # not listening yet
+            if time.monotonic() > end:
+                first = waiting[0]
+                raise Unavailable(f"{first.name} has not answered within {timeout_s:g} s.", hint=f"See {first.log}.")
             time.sleep(0.1)
-    raise Unavailable(f"{child.name} has not answered within {timeout_s:g} s.", hint=f"See {child.log}.")
 
 
 def check(children: Sequence[Child]) -> None:

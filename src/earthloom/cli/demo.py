@@ -44,6 +44,8 @@ def demo(
         with pack.in_use(place, alone=False):
             engine = _start_engine(place, port, running)
             page = _start_lab(place, engine, running) if lab else None
+            typer.echo("Starting; the first time the engine compiles its kernels.")
+            children.wait_until_ready(running, _START_TIMEOUT_S)
             _tell(engine, page)
             if page and browser and _has_screen():
                 webbrowser.open(page)
@@ -66,22 +68,19 @@ def _build(place: pack.Place) -> None:
 
 
 def _start_engine(place: pack.Place, port: int | None, running: list[Child]) -> str:
-    """Start the engine and wait until it answers; its address."""
+    """Start the engine; its address."""
     from earthloom.server.settings import DEFAULT_PORT
 
     url = _free(DEFAULT_PORT) if port is None else _exactly(port)
-    typer.echo("Starting the engine; the first time it compiles its kernels.")
     command = [sys.executable, "-m", "earthloom", "serve", "--parent", str(os.getpid()), "--data", str(place.data)]
     command += ["--port", url.rpartition(":")[2], "--places", str(place.pack / "vectors")]
     env = {name: value for name, value in os.environ.items() if not name.startswith("EARTHLOOM_")}
-    engine = children.start("The engine", command, place.folder / "engine.log", env)
-    running.append(engine)
-    children.wait_until_ready(engine, f"{url}/health", _START_TIMEOUT_S)
+    running.append(children.start("The engine", command, place.folder / "engine.log", f"{url}/health", env))
     return url
 
 
 def _start_lab(place: pack.Place, engine_url: str, running: list[Child]) -> str:
-    """Start JupyterLab over copies of the notebooks and wait until it answers; the address to open."""
+    """Start JupyterLab over copies of the notebooks; the address to open."""
     notebooks = pack.copy_notebooks(place)
     url, token = _free(_LAB_PORT), secrets.token_hex(16)
     state = place.folder / "jupyter"
@@ -107,9 +106,7 @@ def _start_lab(place: pack.Place, engine_url: str, running: list[Child]) -> str:
     if os.geteuid() == 0:
         command.append("--allow-root")
     env = os.environ | {"EARTHLOOM_URL": engine_url, "JUPYTER_TOKEN": token, "JUPYTER_PREFER_ENV_PATH": "1"}
-    child = children.start("JupyterLab", command, place.folder / "jupyter.log", env)
-    running.append(child)
-    children.wait_until_ready(child, f"{url}/api", _START_TIMEOUT_S)
+    running.append(children.start("JupyterLab", command, place.folder / "jupyter.log", f"{url}/api", env))
     page = f"/lab/tree/{notebooks[0].name}" if notebooks else "/lab"
     return f"{url}{page}?token={token}"
 

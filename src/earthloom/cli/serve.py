@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import os
 import signal
 import socket
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -47,6 +49,7 @@ def serve(
         from earthloom.server.app import create_app
         from earthloom.server.version import VERSION
 
+        code = 0
         engine = open_engine(settings.data, places=settings.places, cache_bytes=settings.cache_bytes)
         try:
             # Before the first request: a user's first tile must not wait for a compiler.
@@ -66,9 +69,16 @@ def serve(
             server = uvicorn.Server(config)
             # uvicorn takes over the other two while it runs; an exception from a handler would only hit its loop.
             signal.signal(signal.SIGHUP, server.handle_exit)
-            server.run(sockets=[listener])
+            try:
+                server.run(sockets=[listener])
+            except SystemExit as stopped:  # uvicorn hands the signal on once it has stopped
+                code = int(stopped.code or 0)
         finally:
             engine.close()
+    # Threads that still compute an answer which nobody waits for would keep the process for as long as they take.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from fastapi import FastAPI
@@ -11,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from earthloom.base.errors import EarthloomError, InvalidArgument, NotFound
+from earthloom.base.errors import EarthloomError, InvalidArgument, NotFound, Unavailable
 from earthloom.base.log import log
 from earthloom.server.body import Json
 
@@ -65,6 +66,9 @@ class ErrorsAsJson:
             await self.app(scope, receive, watched)
         except EarthloomError as error:
             await answer(error)(scope, receive, send)
+        except asyncio.CancelledError:  # the server stops, and has waited long enough
+            if not started:
+                await answer(Unavailable("The server is stopping."))(scope, receive, send)
         except Exception:  # the last door: the log gets the traceback, the user a sentence
             log.exception("%s %s failed", scope["method"], scope["path"])
             if not started:
