@@ -14,6 +14,7 @@ from ctypes.util import find_library
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
 PACK = Path(__file__).parents[1] / "examples" / "demo_pack"
 TOOLS = {"chromium": ("chromium", "chromium-browser", "google-chrome")}
@@ -39,6 +40,16 @@ def need(tool: str) -> str:
 def _need() -> Callable[[str], str]:
     """The function `need`: path of a program, or skip."""
     return need
+
+
+@pytest.fixture(scope="session")
+def chromium(need: Callable[[str], str]) -> Iterator[Browser]:
+    """A real Chromium; one for a worker, for Playwright starts only once in a thread."""
+    path = need("chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, TimeoutError, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, TimeoutError
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -66,15 +66,6 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
             process.wait(40)
         finally:
             process.stdout.close()
-
-
-@pytest.fixture(scope="session")
-def chromium(need: Callable[[str], str]) -> Iterator[Browser]:
-    path = need("chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 class Notebook:

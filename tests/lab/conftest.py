@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib.resources import files
 from io import BytesIO
 from typing import Any
@@ -10,21 +10,12 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, Route, sync_playwright
+from playwright.sync_api import Browser, Page, Route
 
 from earthloom.lab.join import WEB
 
 LEAFLET = files("js_lib_leaflet") / "static/js_lib_leaflet"
 ORIGIN = "http://look.test"
-
-
-@pytest.fixture(scope="session")
-def chromium(need: Callable[[str], str]) -> Iterator[Browser]:
-    path = need("chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
