@@ -216,6 +216,7 @@ def _gone(pid: int) -> bool:
     return False
 
 
+@pytest.mark.slow
 def test_demo_builds_once_answers_and_leaves_nothing(demo: Callable[..., Any], checkout: Path) -> None:
     shutil.rmtree(checkout / ".demo", ignore_errors=True)
     for start in ("first", "second"):
