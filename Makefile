@@ -15,7 +15,7 @@ demo: .venv/.demo  ## install, build the demo catalogue, start the engine and Ju
 
 test: .venv/.dev  ## install and run all tests
 	$(PY) tools/system.py
-	$(PY) -m pytest -n 2 --dist loadgroup $(TESTS)
+	$(PY) -m pytest -n 2 --dist loadfile $(TESTS)
 
 check: .venv/.dev  ## lint, types, import rule, quick tests: under two minutes
 	.venv/bin/ruff check . && .venv/bin/ruff format --check .

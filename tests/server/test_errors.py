@@ -155,7 +155,7 @@ def test_a_stopping_server_says_so(app: ASGIApp) -> None:
         task.cancel()
         await task
 
-    asyncio.run(cancelled())
+    run(cancelled())
     assert sent[0]["status"] == 503
     assert orjson.loads(sent[1]["body"])["message"] == "The server is stopping."
 

@@ -43,7 +43,7 @@ def demo(
             _build(place)
         with pack.in_use(place, alone=False):
             engine = _start_engine(place, port, running)
-            page = _start_lab(place, engine, running) if lab else None
+            page = _start_lab(place, engine, running, any_port=port == 0) if lab else None
             typer.echo("Starting; the first time the engine compiles its kernels.")
             children.wait_until_ready(running, _START_TIMEOUT_S)
             _tell(engine, page)
@@ -79,10 +79,10 @@ def _start_engine(place: pack.Place, port: int | None, running: list[Child]) -> 
     return url
 
 
-def _start_lab(place: pack.Place, engine_url: str, running: list[Child]) -> str:
+def _start_lab(place: pack.Place, engine_url: str, running: list[Child], *, any_port: bool) -> str:
     """Start JupyterLab over copies of the notebooks; the address to open."""
     notebooks = pack.copy_notebooks(place)
-    url, token = _free(_LAB_PORT), secrets.token_hex(16)
+    url, token = _exactly(0) if any_port else _free(_LAB_PORT), secrets.token_hex(16)
     state = place.folder / "jupyter"
     # Without this JupyterLab asks at its first start whether it may fetch news.
     settings = state / "settings" / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
