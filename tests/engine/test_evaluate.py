@@ -207,3 +207,12 @@ def test_an_empty_selection_is_said(engine):
     with pytest.raises(EmptySelection, match="no item"):
         preview_grid(engine, plan, selection_for(engine, plan), 64)
     assert np.isnan(run(engine, empty.mosaic()["B04"], FOREST).values).all()
+
+
+def test_the_store_keeps_the_graph_as_it_was_posted(engine):
+    load = {"id": "basemap", "spatial_extent": None, "temporal_extent": None}
+    graph = {
+        "my load": {"process_id": "load_collection", "arguments": load, "title": "mine"},
+        "my mosaic": {"process_id": "mosaic", "arguments": {"data": {"from_node": "my load"}}, "result": True},
+    }
+    assert engine.graph(engine.put({"process": {"process_graph": graph}})) == graph

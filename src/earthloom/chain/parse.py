@@ -34,7 +34,7 @@ def parse(document: Any) -> Node:
     TooLarge
         If it has too many nodes or nests too deep.
     """
-    graph = _graph_of(document)
+    graph = graph_of(document)
     node = _Reader().read(graph, frozenset(), 0)
     while node.process_id == "save_result":
         data = node.arguments.get("data")
@@ -92,7 +92,8 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _graph_of(document: Any) -> Mapping[str, Any]:
+def graph_of(document: Any) -> Mapping[str, Any]:
+    """The process graph in a document; see `parse`."""
     if isinstance(document, Mapping) and isinstance(document.get("process"), Mapping):
         document = document["process"]
     if isinstance(document, Mapping) and isinstance(document.get("process_graph"), Mapping):

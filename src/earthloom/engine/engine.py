@@ -15,9 +15,8 @@ from earthloom.catalog.normalise import assets_of
 from earthloom.catalog.places import Places
 from earthloom.catalog.protocol import Bbox, Catalogue, Footprint, Search
 from earthloom.catalog.sqlite import SqliteCatalogue
-from earthloom.chain.graph import to_json
 from earthloom.chain.key import key
-from earthloom.chain.parse import parse
+from earthloom.chain.parse import graph_of, parse
 from earthloom.engine import encode, paint
 from earthloom.engine.cache import Lru
 from earthloom.engine.plan import Plan, compile_plan
@@ -74,7 +73,7 @@ class Engine:
             plan = compile_plan(node, self.bands_of)
             selection_for(self, plan)
             self.plans.put(name, plan)
-        self.store.put(name, to_json(node))
+        self.store.put(name, dict(graph_of(document)))
         return name
 
     def graph(self, key: str) -> dict[str, Any]:

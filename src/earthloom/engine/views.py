@@ -125,8 +125,8 @@ def _extent(plan: Plan, selection: Selection) -> Bbox:
 
 def _box(area: Any) -> Bbox:
     if isinstance(area, Mapping):
-        area = area.get("geometry", area)
-        points = list(_points(area.get("coordinates")))
+        shape = area.get("geometry", area)
+        points = list(_points(shape.get("coordinates"))) if isinstance(shape, Mapping) else []
         if not points:
             raise InvalidArgument("The area is no GeoJSON geometry.", argument="area")
         lon, lat = [p[0] for p in points], [p[1] for p in points]
