@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from earthloom.base.lru import Lru
 from earthloom.raster.blocks import BlockCache, memory_bytes
 from earthloom.raster.decode import Block
-from earthloom.raster.lru import Lru
 
 
 def block(n: int = 10) -> Block:

@@ -54,7 +54,10 @@ def serve(
         try:
             # Before the first request: a user's first tile must not wait for a compiler.
             engine.warm()
-            listener.listen(_BACKLOG)
+            try:
+                listener.listen(_BACKLOG)
+            except OSError as error:  # another program was quicker, after the port was bound
+                raise _closed(error, settings.host, settings.port) from None
             url = address(listener)
             print(url, flush=True)
             log.info("Earthloom %s answers at %s; its data are in %s. Ctrl-C stops it.", VERSION, url, settings.data)
@@ -96,14 +99,19 @@ def listen(host: str, port: int) -> socket.socket:
         bound.bind(target)
     except OSError as error:
         bound.close()
-        if error.errno == errno.EADDRINUSE:
-            raise InvalidArgument(
-                f"Port {port} is taken by another program.",
-                hint="Give another one with --port; --port 0 takes a free one.",
-                argument="port",
-            ) from None
-        raise InvalidArgument(f"Port {port} of {host} cannot be opened: {error.strerror}.", argument="port") from None
+        raise _closed(error, host, port) from None
     return bound
+
+
+def _closed(error: OSError, host: str, port: int) -> InvalidArgument:
+    """Why a port cannot be had, in words."""
+    if error.errno == errno.EADDRINUSE:
+        return InvalidArgument(
+            f"Port {port} is taken by another program.",
+            hint="Give another one with --port; --port 0 takes a free one.",
+            argument="port",
+        )
+    return InvalidArgument(f"Port {port} of {host} cannot be opened: {error.strerror}.", argument="port")
 
 
 def address(listener: socket.socket) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from earthloom.base import times
 from earthloom.base.asset import Asset
 from earthloom.base.errors import InvalidGraph, NotFound
+from earthloom.base.lru import Lru
 from earthloom.catalog.normalise import assets_of
 from earthloom.catalog.places import Places
 from earthloom.catalog.protocol import Bbox, Catalogue, Footprint, Search
@@ -18,7 +19,6 @@ from earthloom.catalog.sqlite import SqliteCatalogue
 from earthloom.chain.key import key
 from earthloom.chain.parse import graph_of, parse
 from earthloom.engine import encode, paint
-from earthloom.engine.cache import Lru
 from earthloom.engine.plan import Plan, compile_plan
 from earthloom.engine.selection import Selection, selection_for
 from earthloom.engine.source import Source, source_of
@@ -45,9 +45,9 @@ class Engine:
 
     def __init__(self, catalogue: Catalogue, reader: Reader, store: Store, places: Places) -> None:
         self.catalogue, self.reader, self.store, self.places = catalogue, reader, store, places
-        self.plans: Lru[Plan] = Lru(PLANS)
-        self.selections: Lru[Selection] = Lru(SELECTIONS)
-        self.styles: Lru[Style] = Lru(STYLES)
+        self.plans: Lru[str, Plan] = Lru(PLANS)
+        self.selections: Lru[str, Selection] = Lru(SELECTIONS)
+        self.styles: Lru[str, Style] = Lru(STYLES)
         self._docs: dict[str, tuple[int, dict[str, Any]]] = {}
 
     def put(self, document: Mapping[str, Any]) -> str:

@@ -8,8 +8,8 @@ from concurrent.futures import Future
 from pathlib import Path
 from threading import Lock
 
+from earthloom.base.lru import Lru
 from earthloom.raster.decode import Block
-from earthloom.raster.lru import Lru
 
 
 class BlockCache:

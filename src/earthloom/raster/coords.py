@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earthloom.base.grid import WEB_MERCATOR, WORLD_HALF_M, Grid, Lattice, crs, transformer
+from earthloom.base.lru import Lru
 from earthloom.raster.header import Header, Level
-from earthloom.raster.lru import Lru
 
 Floats = NDArray[np.float64]
 

@@ -12,6 +12,7 @@ from threading import Lock
 from rasterio.io import DatasetReader
 
 from earthloom.base.errors import ReadError
+from earthloom.base.lru import Lru
 from earthloom.raster.header import (
     FileKey,
     Header,
@@ -23,7 +24,6 @@ from earthloom.raster.header import (
     open_level,
     read_overview,
 )
-from earthloom.raster.lru import Lru
 
 __all__ = ["Files", "Header", "header", "read_overview"]
 
