@@ -8,6 +8,10 @@
     ├── ReadError            a file that is missing, corrupt or of a kind that we do not read
     ├── TooLarge             more than a tile or an answer may cost
     ├── NeedsWholeImage      a process without a margin, asked for on a tile
+    ├── FunctionFailed       a user's own function that raised, took too long, or gave what is no result
+    ├── NotSupported         what this server cannot or may not do
+    ├── Unauthorized         nobody known asks
+    ├── Busy                 a server that answers later
     └── Unavailable          a server or engine that does not answer
 
 The message of the HTTP answer, the notebook and the command line are made from the same object.
@@ -138,6 +142,39 @@ class NeedsWholeImage(EarthloomError):
     """A process that needs the whole image, asked for on a tile."""
 
     code = "needs-whole-image"
+
+
+class FunctionFailed(EarthloomError):
+    """A user's own function that raised an exception, took too long, or gave what is no result.
+
+    `where` may hold node, function, line, place (zoom/column/row), reason ("exception", "result", "timeout", "memory",
+    "killed", "import", "syntax") and traceback: text with the user's own lines, nothing of the server.
+    """
+
+    code = "function-failed"
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython prints: the lines of the function that failed, then the message."""
+        trace = str(self.where.get("traceback", "")).rstrip()
+        return [*trace.splitlines(), *super()._render_traceback_()]
+
+
+class NotSupported(EarthloomError):
+    """What this server cannot or may not do."""
+
+    code = "not-supported"
+
+
+class Unauthorized(EarthloomError):
+    """A request without a token, or with one that is not known."""
+
+    code = "unauthorized"
+
+
+class Busy(EarthloomError):
+    """A server that has too much to do; `where` holds retry_after [s]."""
+
+    code = "busy"
 
 
 class Unavailable(EarthloomError):

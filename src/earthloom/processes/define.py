@@ -16,6 +16,8 @@ binary
     An element process of two values `x` and `y`: between two cubes it travels inside `merge_cubes`.
 reducer
     Takes an ndarray and drops the axis `ctx.axis`; travels inside `reduce_dimension`.
+udf
+    The user's own function on a cube; has no body, the engine runs it in the sandbox.
 paint
     Says how values become colours; run by the engine's painter only, as the last step.
 """
@@ -32,7 +34,7 @@ from earthloom.base.errors import NotFound
 from earthloom.processes.doc import Documentation, read_docstring
 from earthloom.processes.schema import Schema, schema_of
 
-Kind = Literal["source", "cube", "element", "binary", "reducer", "paint"]
+Kind = Literal["source", "cube", "element", "binary", "reducer", "udf", "paint"]
 Margin = int | Literal["global"] | Callable[[Mapping[str, Any]], int]
 Zoom = Literal["free", "grid"]
 

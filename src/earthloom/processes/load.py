@@ -84,3 +84,23 @@ def mosaic(data: Data) -> Data:
     A cube with the dimensions bands, y, x.
     """
     raise AssertionError("bound by the engine")
+
+
+@process(kind="source")
+def digital_numbers(data: Data) -> Data:
+    """The numbers of the files with their offset taken off, instead of physical values.
+
+    Sentinel-2's reflectance times 10,000 is the usual case: also of files whose numbers are shifted by 1,000
+    (processing baseline 04.00), so that thresholds keep their meaning. They are the stored integers plus
+    offset / scale, never computed back from physical values.
+
+    Parameters
+    ----------
+    data
+        A loaded collection or its mosaic.
+
+    Returns
+    -------
+    The cube of digital numbers.
+    """
+    raise AssertionError("bound by the engine")

@@ -66,6 +66,8 @@ Box = Annotated[
 ]
 Geometry = Annotated[dict[str, Any], _typed("object", "geojson", required=["type"])]
 Properties = Annotated[dict[str, Any], _typed("object", "metadata-filter")]
+Settings = Annotated[dict[str, Any], _typed("object")]
+Source = Annotated[str, _typed("string", "udf-code")]
 Epsg = Annotated[int, _typed(["integer", "string"], "epsg-code")]
 Colors = Annotated[
     str | list[str],

@@ -23,6 +23,10 @@ STATUS = {
     "empty-selection": 404,
     "too-large": 413,
     "needs-whole-image": 422,
+    "function-failed": 422,
+    "unauthorized": 401,
+    "not-supported": 501,
+    "busy": 503,
     # A file of ours that cannot be read is our fault. Not 502: proxies take that for a dead server.
     "read-error": 500,
     "unavailable": 503,
