@@ -16,6 +16,8 @@ from . import landlock, rlimits, seccomp
 _SET_PDEATHSIG, _SET_DUMPABLE, _SET_NO_NEW_PRIVS, _AMBIENT, _AMBIENT_CLEAR = 1, 4, 38, 47, 4
 _CAPABILITY_VERSION = 0x20080522
 
+_libc = ctypes.CDLL(None, use_errno=True)
+
 
 class Fences:
     """The fences of one level.
@@ -107,14 +109,12 @@ class Fences:
 
 def _drop_capabilities() -> None:
     """No capability in any set but the bounding one, which means nothing under no_new_privs."""
-    libc = ctypes.CDLL(None, use_errno=True)
     _prctl(_AMBIENT, _AMBIENT_CLEAR)
     head = struct.pack("=Ii", _CAPABILITY_VERSION, 0)
-    if libc.capset(head, bytes(24)):
+    if _libc.capset(head, bytes(24)):
         raise OSError(ctypes.get_errno(), "capabilities could not be dropped")
 
 
 def _prctl(option: int, value: int) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(option, ctypes.c_ulong(value), ctypes.c_ulong(0), ctypes.c_ulong(0), ctypes.c_ulong(0)):
+    if _libc.prctl(option, ctypes.c_ulong(value), ctypes.c_ulong(0), ctypes.c_ulong(0), ctypes.c_ulong(0)):
         raise OSError(ctypes.get_errno(), f"prctl({option}) is refused")
