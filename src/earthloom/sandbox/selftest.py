@@ -1,0 +1,257 @@
+"""Does the isolation hold? Real harm, tried from inside a real worker; version numbers and flags prove nothing.
+
+Sixteen probes: twelve that must be refused, four that must end the worker. Afterwards the canary folder must be as it
+was, and nobody may have called at the canary's door.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from numpy.typing import NDArray
+
+from earthloom.base.errors import FunctionFailed
+from earthloom.sandbox.function import Function
+
+_SECRET = "secret.txt"
+_WRITTEN = "written.txt"
+
+# What the probes do, as a user would write it: 1 where harm was done, 0 where it was refused.
+_SOURCE = """
+import ctypes
+import os
+import platform
+import socket
+
+import numpy as np
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def harm(img, what, folder="", door=0, variables=(), parent=0):
+    try:
+        done = PROBES[what](folder, door, variables, parent)
+    except (OSError, MemoryError, RuntimeError):
+        done = 0
+    return np.full(img.shape[-2:], done, "uint8")
+
+
+def read(folder, *_):
+    with open(folder + "/secret.txt") as file:
+        return bool(file.read())
+
+
+def examine(folder, *_):
+    return os.stat(folder + "/secret.txt").st_size > 0 or os.access(folder, os.R_OK)
+
+
+def write(folder, *_):
+    with open(folder + "/written.txt", "w") as file:
+        return file.write("harm")
+
+
+def scan(folder, *_):
+    return bool(os.listdir(folder))
+
+
+def environment(folder, door, variables, parent):
+    for process in (os.getppid(), parent, 1, "self"):
+        try:
+            with open("/proc/%s/environ" % process, "rb") as file:
+                return bool(file.read(1))
+        except OSError:
+            pass
+    return 0
+
+
+def variable(folder, door, variables, parent):
+    return bool(set(os.environ) - set(variables))
+
+
+def connect(folder, door, *_):
+    with socket.create_connection(("127.0.0.1", door), 1):
+        return 1
+
+
+def fork(*_):
+    if os.fork() == 0:
+        os._exit(0)
+    return 1
+
+
+def execute(*_):
+    os.execv("/proc/self/exe", ["python", "-c", ""])
+
+
+def kill(folder, door, variables, parent):
+    os.kill(parent, 0)
+    return 1
+
+
+def memory(*_):
+    return np.ones(2 << 30, "uint8").nbytes > 0
+
+
+def descriptors(*_):
+    found = []
+    for number in range(5, 1024):
+        try:
+            os.get_inheritable(number)
+        except OSError:
+            continue
+        found.append(number)
+    return bool(found)
+
+
+def ptrace(*_):
+    LIBC.ptrace(0, 0, 0, 0)
+    return 1
+
+
+def x32(*_):
+    if platform.machine() != "x86_64":
+        return ptrace()
+    LIBC.syscall(ctypes.c_long(0x40000000 + 39))
+    return 1
+
+
+def unshare(*_):
+    LIBC.unshare(0x10000000)
+    return 1
+
+
+def loop(*_):
+    while True:
+        pass
+
+
+PROBES = {
+    "read": read, "examine": examine, "write": write, "list": scan, "environment": environment,
+    "variable": variable, "connect": connect, "fork": fork, "execute": execute, "kill": kill, "memory": memory,
+    "descriptors": descriptors, "ptrace": ptrace, "x32": x32, "unshare": unshare, "loop": loop,
+}
+"""
+
+# Name -> what the harm is, as the operator reads it; those that must be refused, then those that must kill.
+REFUSED = {
+    "read": "a file of the server can be read",
+    "examine": "size and presence of the server's files can be seen",
+    "write": "a file can be written",
+    "list": "a folder of the server can be listed",
+    "environment": "another process's environment can be read",
+    "variable": "variables of the server's environment are visible",
+    "connect": "a network connection can be made",
+    "fork": "a process can be started",
+    "execute": "a program can be started",
+    "kill": "signals reach the server",
+    "memory": "the memory is not bounded",
+    "descriptors": "files of the server are open",
+}
+KILLED = {
+    "ptrace": "ptrace does not end the worker",
+    "x32": "a call of a foreign architecture does not end the worker",
+    "unshare": "a new namespace does not end the worker",
+    "loop": "an endless loop is not ended",
+}
+SHORT = ("read", "connect", "memory")
+
+
+class Probe(NamedTuple):
+    """What came of one probe: `ok` if the harm was not done, else `reason` says what went wrong."""
+
+    name: str
+    ok: bool
+    reason: str
+
+
+class Runner(Protocol):
+    """Runs a function in a real worker on an array of one pixel, with arguments and a deadline [s].
+
+    Raises FunctionFailed; its `where["reason"]` is "killed" if the worker died, "timeout" if it was ended for its time.
+    """
+
+    def __call__(self, function: Function, arguments: Mapping[str, Any], deadline_s: float) -> NDArray[Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Canary:
+    folder: Path
+    token: str
+    listener: socket.socket
+
+    def harmed(self) -> str:
+        """What somebody has done to it; empty if nothing."""
+        if [p.name for p in self.folder.iterdir()] != [_SECRET] or (self.folder / _SECRET).read_text() != self.token:
+            return "the canary folder was changed"
+        try:
+            self.listener.accept()[0].close()
+        except BlockingIOError:
+            return ""
+        return "somebody connected to the canary's door"
+
+
+def run(runner: Runner, variables: Iterable[str], *, short: bool = False) -> list[Probe]:
+    """Try to do harm from inside a worker.
+
+    Parameters
+    ----------
+    runner
+        Runs a function in a locked worker, without counting faults against anybody.
+    variables
+        Names that the worker's environment may have.
+    short
+        Only three probes: for a zygote that was started again.
+    """
+    with _canary() as canary:
+        arguments = {
+            "folder": str(canary.folder),
+            "door": canary.listener.getsockname()[1],
+            "variables": sorted(variables),
+            "parent": os.getpid(),
+        }
+        probes = [_refused(runner, name, arguments) for name in (SHORT if short else REFUSED)]
+        if not short:
+            probes += [_killed(runner, name, arguments) for name in KILLED]
+        harmed = canary.harmed()
+    return [*probes, *([Probe("canary", False, harmed)] if harmed else [])]
+
+
+def _refused(runner: Runner, name: str, arguments: Mapping[str, Any]) -> Probe:
+    """The probe must come back, with nothing done."""
+    try:
+        done = int(runner(Function(_SOURCE, "harm"), {"what": name, **arguments}, 5)[0, 0])
+    except FunctionFailed as problem:
+        return Probe(name, False, f"the probe could not be run: {problem}")
+    return Probe(name, not done, REFUSED[name] if done else "")
+
+
+def _killed(runner: Runner, name: str, arguments: Mapping[str, Any]) -> Probe:
+    """The worker must die of the probe."""
+    try:
+        runner(Function(_SOURCE, "harm"), {"what": name, **arguments}, 0.1 if name == "loop" else 5)
+    except FunctionFailed as problem:
+        expected = "timeout" if name == "loop" else "killed"
+        died = problem.where.get("reason") == expected
+        return Probe(name, died, "" if died else f"the probe could not be run: {problem}")
+    return Probe(name, False, KILLED[name])
+
+
+@contextmanager
+def _canary() -> Iterator[_Canary]:
+    """A folder that anybody may read and write, with a secret, and a door that listens."""
+    with tempfile.TemporaryDirectory(prefix="earthloom-canary-") as folder, socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        listener.setblocking(False)
+        place, token = Path(folder), secrets.token_hex()
+        (place / _SECRET).write_text(token)
+        place.chmod(0o777)
+        yield _Canary(place, token, listener)
