@@ -1,0 +1,99 @@
+"""What went wrong in a user's function, in words and with the user's own lines: nothing of the server's files."""
+
+from __future__ import annotations
+
+import re
+import traceback
+from types import TracebackType
+from typing import Any
+
+from earthloom.base.tilefunction import FunctionProblem
+from earthloom.sandbox.inside.frames import MAX_ERROR
+
+MAX_MESSAGE = 2000
+MAX_FRAMES = 20
+
+Problem = dict[str, Any]  # reason, message, hint, line, traceback
+
+
+def of(error: BaseException, file: str, lines: list[str]) -> Problem:
+    """An exception of the user's code.
+
+    Parameters
+    ----------
+    error
+        Anything raised, also by the function's own exit.
+    file
+        The name under which the source was compiled.
+    lines
+        The lines of the source.
+    """
+    if isinstance(error, FunctionProblem):
+        return {"reason": "result", "message": error.message[:MAX_MESSAGE], "hint": error.hint[:MAX_MESSAGE]}
+    if isinstance(error, SyntaxError) and error.filename == file:
+        return syntax(error, lines)
+    message = f"{type(error).__name__}: {_text(error)}".rstrip(": ")[:MAX_MESSAGE]
+    frames = _own_frames(error.__traceback__, file, lines)
+    trace = "\n".join([*(text for _, text in frames[-MAX_FRAMES:]), message])
+    return {
+        "reason": _reason(error),
+        "message": message,
+        "hint": _hint(error),
+        "line": frames[-1][0] if frames else None,
+        "traceback": trace[-MAX_ERROR:],
+    }
+
+
+def syntax(error: SyntaxError, lines: list[str]) -> Problem:
+    """A source that is not Python: its line, its column, and the repair where it is known."""
+    number, column = error.lineno or 0, error.offset or 0
+    line = lines[number - 1] if 0 < number <= len(lines) else ""
+    hint = ""
+    assigned = re.match(r"\s*return\s+(\w+)(\[.*?\])\s*=(?!=)\s*(.+)", line)
+    if assigned:
+        name, index, value = assigned.groups()
+        hint = (
+            f"An assignment gives no value to return. Write two lines: {name}{index} = {value.strip()}; return {name}."
+        )
+    mark = f"\n    {' ' * (column - 1)}^" if column else ""
+    return {
+        "reason": "syntax",
+        "message": f"The source is not Python: {error.msg} in line {number}, column {column}: {line.strip()}"[
+            :MAX_MESSAGE
+        ],
+        "hint": hint,
+        "line": number,
+        "traceback": f"  line {number}\n    {line}{mark}\nSyntaxError: {error.msg}"[:MAX_ERROR],
+    }
+
+
+def _own_frames(trace: TracebackType | None, file: str, lines: list[str]) -> list[tuple[int, str]]:
+    found = []
+    for frame, number in traceback.walk_tb(trace):
+        if frame.f_code.co_filename == file:
+            line = lines[number - 1].strip() if 0 < number <= len(lines) else ""
+            found.append((number, f"  line {number}, in {frame.f_code.co_name}\n    {line}"))
+    return found
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except BaseException:  # the user's own __str__ may raise anything
+        return "(its text cannot be shown)"
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, MemoryError):
+        return "memory"
+    return "import" if isinstance(error, ImportError) else "exception"
+
+
+def _hint(error: BaseException) -> str:
+    if isinstance(error, OSError):
+        return "A function reaches no files, no network and no other programs; it gets its input as an array."
+    if isinstance(error, RuntimeError) and "start new thread" in _text(error):
+        return "A function runs on one thread."
+    if isinstance(error, MemoryError):
+        return "Work in parts, or in a smaller type such as float32."
+    return ""

@@ -1,0 +1,239 @@
+"""One worker, seen from the server: load a function, run it on arrays, end it, and say how it ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from earthloom.base.errors import FunctionFailed
+from earthloom.sandbox import claims
+from earthloom.sandbox.claims import Line
+from earthloom.sandbox.function import Function
+from earthloom.sandbox.inside import frames
+from earthloom.sandbox.inside.frames import Frame
+from earthloom.sandbox.process import Process
+from earthloom.sandbox.wire import Fault, Link
+
+READY_S = 30  # until a worker is locked and warm
+SLOW_S = 0.25  # after which a call does not count as quick
+
+
+class Died(Exception):
+    """A worker that is no more.
+
+    Parameters
+    ----------
+    kind
+        "timeout", "protocol" (a reply that is none), or "closed" (it ended, or closed its end).
+    code
+        Exit code, or minus the signal that ended it; None if that is not known, or if it was ours.
+    """
+
+    def __init__(self, kind: str, code: int | None) -> None:
+        super().__init__(f"{kind}, {code}")
+        self.kind, self.code = kind, code
+
+    @property
+    def signal(self) -> int | None:
+        """The signal that ended it, other than ours."""
+        return -self.code if self.code is not None and self.code < 0 else None
+
+    @property
+    def blameless(self) -> bool:
+        """Whether somebody else ended it: the kernel for want of memory, an operator, or the zygote's own end."""
+        return self.kind == "closed" and (self.code is None or self.code == -signal.SIGKILL)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What is known of a loaded function: whether it wants the context, and what it printed."""
+
+    wants_context: bool
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The result of a call, and what was printed."""
+
+    result: NDArray[Any]
+    lines: tuple[Line, ...]
+
+
+class Failed(Exception):
+    """A function that did not give a result; its worker lives. `lines` were printed before."""
+
+    def __init__(self, error: FunctionFailed, lines: tuple[Line, ...]) -> None:
+        super().__init__(str(error))
+        self.error, self.lines = error, lines
+
+
+class Worker:
+    """A worker process and the way to it. One call at a time.
+
+    Parameters
+    ----------
+    link
+        Pipes and arena.
+    process
+        The process.
+    """
+
+    def __init__(self, link: Link, process: Process) -> None:
+        self._link, self._process = link, process
+        self.pid = process.pid
+        self.born = self.used = time.monotonic()
+        self.calls = 0
+        self.seconds = 0.0  # of the user's code
+        self.wants_context = False
+        self._gone = False
+
+    def await_ready(self) -> None:
+        """Wait until it is locked and warm.
+
+        Raises
+        ------
+        OSError
+            If a fence does not hold; the text tells which.
+        """
+        try:
+            reply = self._receive(0, READY_S, None)
+        except Died as died:
+            raise OSError(f"a worker ended before it was ready ({died})") from None
+        if reply.kind != frames.READY:
+            problem = claims.problem(self._link.take_text(reply))
+            self.kill()
+            raise OSError(problem.message)
+
+    def load(self, function: Function, deadline_s: float) -> Loaded:
+        """Load a function; once for each worker.
+
+        Raises
+        ------
+        Failed
+            If it is not Python, imports what is not allowed, or raises.
+        Died
+            If the worker is no more.
+        """
+        nonce = _nonce()
+        self._link.put_text(json.dumps([function.source, function.name]).encode())
+        reply = self._exchange(Frame(nonce, frames.LOAD), deadline_s, None)
+        document = self._text(reply)
+        lines = claims.lines(document)
+        if reply.kind == frames.FAILED:
+            raise Failed(claims.problem(document), lines)
+        self.wants_context = document.get("context") is True
+        return Loaded(self.wants_context, lines)
+
+    def run(
+        self,
+        img: NDArray[Any],
+        *,
+        arguments: bytes = b"{}",
+        context: bytes = b"",
+        mask: NDArray[np.bool_] | None = None,
+        deadline_s: float,
+        slow: Callable[[], None] | None = None,
+    ) -> Answer:
+        """One call.
+
+        Parameters
+        ----------
+        img
+            (..., y, x); copied.
+        arguments, context
+            JSON objects.
+        mask
+            Of the shape of `img`; copied.
+        deadline_s
+            Time for it [s].
+        slow
+            Called if it has taken `SLOW_S`.
+
+        Raises
+        ------
+        TooLarge
+            If the array does not fit into the arena.
+        Failed
+            If the function raises or its result is none.
+        Died
+            If the worker is no more.
+        """
+        size, dtype = self._link.put(img, mask, arguments, context)
+        begin = time.monotonic()
+        reply = self._exchange(Frame(_nonce(), frames.RUN, img.ndim, size, 0, dtype), deadline_s, slow)
+        self.used = time.monotonic()
+        self.seconds += self.used - begin
+        self.calls += 1
+        if reply.kind == frames.FAILED:
+            document = self._text(reply)
+            raise Failed(claims.problem(document), claims.lines(document))
+        try:
+            result = self._link.take(reply)
+        except Fault as fault:
+            raise self._died(fault) from None
+        lines = claims.lines(self._text(reply)) if reply.text_bytes else ()
+        return Answer(result, lines)
+
+    def kill(self) -> None:
+        """End it, without asking."""
+        if not self._gone:
+            self._gone = True
+            self._process.kill()
+            self._link.close()
+            self._process.close()
+
+    def forget(self) -> None:
+        """Let go of it in a forked process, without ending it: it belongs to the other one."""
+        if not self._gone:
+            self._gone = True
+            self._link.close()
+
+    def _exchange(self, request: Frame, deadline_s: float, slow: Callable[[], None] | None) -> Frame:
+        try:
+            self._link.send(request)
+        except Fault as fault:
+            raise self._died(fault) from None
+        return self._receive(request.nonce, deadline_s, slow)
+
+    def _receive(self, nonce: int, deadline_s: float, slow: Callable[[], None] | None) -> Frame:
+        try:
+            if slow is None or deadline_s <= SLOW_S:
+                ready = self._link.wait(deadline_s)
+            elif not (ready := self._link.wait(SLOW_S)):
+                slow()
+                ready = self._link.wait(deadline_s - SLOW_S)
+            if not ready:
+                raise Fault("timeout")
+            return self._link.receive(nonce)
+        except Fault as fault:
+            raise self._died(fault) from None
+
+    def _text(self, reply: Frame) -> claims.Document:
+        try:
+            return self._link.take_text(reply)
+        except Fault as fault:
+            raise self._died(fault) from None
+
+    def _died(self, fault: Fault) -> Died:
+        """End what is left of it, and learn why it ended if it was not by us."""
+        code = None
+        if fault.kind == "closed":
+            if self._process.ended(1):
+                code = self._process.status()
+            else:
+                fault = Fault("protocol")  # it lives and has closed its end
+        self.kill()
+        return Died(fault.kind, code)
+
+
+def _nonce() -> int:
+    return int.from_bytes(os.urandom(8), "little") | 1  # never that of the first frame
