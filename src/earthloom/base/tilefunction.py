@@ -28,6 +28,7 @@ RESULT_TYPES = (
     *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
     *("float16", "float32", "float64"),
 )
+GRAPH_KEYS = ("from_node", "from_parameter", "process_graph")  # mean something else in a process graph
 MAX_ARRAY_VALUES = 4096  # of an array as an argument
 MAX_INTEGER = 2**53  # JSON's numbers are exact up to here
 MAX_DEPTH = 20
@@ -75,8 +76,9 @@ def to_json(value: Any, name: str = "argument", depth: int = 0) -> Any:
         return [to_json(v, f"{name}[{i}]", depth + 1) for i, v in enumerate(value)]
     if isinstance(value, dict):
         for key in value:
-            if not isinstance(key, str) or key.startswith("$"):
-                raise FunctionProblem(f"{name} has the key {key!r}.", "Keys are text and do not begin with $.")
+            if not isinstance(key, str) or key.startswith("$") or key in GRAPH_KEYS:
+                kept = f"Keys are text, do not begin with $, and are none of {', '.join(GRAPH_KEYS)}."
+                raise FunctionProblem(f"{name} has the key {key!r}.", kept)
         return {key: to_json(v, f"{name}[{key!r}]", depth + 1) for key, v in value.items()}
     raise FunctionProblem(
         f"{name} is of type {type(value).__name__}, which cannot travel in a chain.",
@@ -380,3 +382,65 @@ def result_dims(dims: Sequence[str], shape: Sequence[int], result: Sequence[int]
     if tuple(dims) == ("t", "y", "x") and result[0] == shape[0]:
         return "t", "y", "x"
     return "bands", "y", "x"
+
+
+def finish(
+    result: NDArray[Any],
+    dims: Sequence[str],
+    valid: NDArray[np.bool_],
+    valid_dims: Sequence[str],
+    *,
+    dtype: str = "",
+    own_mask: bool = False,
+    nodata: float | int = math.nan,
+) -> tuple[NDArray[Any], list[str]]:
+    """A checked result as the values of a cube: no data is NaN, infinite is no data.
+
+    Parameters
+    ----------
+    result, dims
+        What `checked` gives, and the names of its axes.
+    valid, valid_dims
+        The mask of the array that went in, without its margin, True where there is data, and the names of its axes.
+        A pixel of the result has data if all bands had; where the result has no t, if they had at any date.
+    dtype
+        The type that the result was declared to have: its range is checked, and floats are rounded to integers.
+    own_mask
+        The function decides alone what has no data: by NaN, or by `nodata`.
+
+    Returns
+    -------
+    float32, or float64 for integers of over 16 bits and float64, of the result's shape; and warnings for the log.
+
+    Raises
+    ------
+    FunctionProblem
+        If a value lies outside the range of the declared type; names it.
+    """
+    warnings = []
+    declared = np.dtype(dtype) if dtype else result.dtype
+    values = result.astype(np.result_type(result.dtype, np.float32))
+    infinite = np.count_nonzero(np.isinf(values))
+    if infinite:
+        warnings.append(f"Infinite values count as no data; there are {infinite}.")
+        values[np.isinf(values)] = np.nan
+    if own_mask:
+        values[values == nodata] = np.nan
+    else:
+        kept = np.asarray(valid.all(axis=-3)) if "bands" in valid_dims else valid
+        if "t" in valid_dims and "t" not in dims:
+            kept = np.asarray(kept.any(axis=0))
+        elif "t" in dims and "bands" in dims:
+            kept = kept[:, None]
+        np.copyto(values, np.nan, where=~kept)
+    if dtype:
+        limits = np.iinfo(declared) if declared.kind in "iu" else None if declared.kind == "b" else np.finfo(declared)
+        low, high = (0, 1) if limits is None else (limits.min, limits.max)
+        outside = values[(values < low) | (values > high)]
+        if outside.size:
+            raise FunctionProblem(
+                f"The result holds {outside.flat[0]:g}, which the declared {dtype} does not.",
+                "Declare another dtype, or clip the result.",
+            )
+        values = np.rint(values) if declared.kind in "iub" else values.astype(declared)
+    return values.astype(np.result_type(declared, np.float32), copy=False), warnings
