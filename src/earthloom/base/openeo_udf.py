@@ -129,6 +129,8 @@ def call(function: TileFunction, img: NDArray[Any], context: TileContext, own: d
             f"{function.name} returned the dimensions {', '.join(map(str, values.dims))}.",
             "The cube has the dimensions t, bands, y, x, or fewer.",
         )
+    if order == ["t", "y", "x"] and "bands" in context.dims:  # three axes would be taken for (bands, y, x)
+        values, order = values.expand_dims("bands"), ["t", "bands", "y", "x"]
     return np.ascontiguousarray(values.transpose(*order).values)
 
 

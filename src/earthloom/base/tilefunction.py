@@ -420,10 +420,6 @@ def finish(
     warnings = []
     declared = np.dtype(dtype) if dtype else result.dtype
     values = result.astype(np.result_type(result.dtype, np.float32))
-    infinite = np.count_nonzero(np.isinf(values))
-    if infinite:
-        warnings.append(f"Infinite values count as no data; there are {infinite}.")
-        values[np.isinf(values)] = np.nan
     if own_mask:
         values[values == nodata] = np.nan
     else:
@@ -433,6 +429,10 @@ def finish(
         elif "t" in dims and "bands" in dims:
             kept = kept[:, None]
         np.copyto(values, np.nan, where=~kept)
+    infinite = np.count_nonzero(np.isinf(values))
+    if infinite:
+        warnings.append(f"Infinite values count as no data; there are {infinite}.")
+        values[np.isinf(values)] = np.nan
     if dtype:
         limits = np.iinfo(declared) if declared.kind in "iu" else None if declared.kind == "b" else np.finfo(declared)
         low, high = (0, 1) if limits is None else (limits.min, limits.max)
