@@ -157,7 +157,7 @@ def test_serve_refuses_a_taken_port_and_a_public_host(tmp_path: Path) -> None:
         taken.listen()
         port = address(taken).rpartition(":")[2]
         assert f"Port {port} is taken" in _one_line(_run("serve", "--port", port, "--data", tmp_path))
-    assert "no sign-in yet" in _one_line(_run("serve", "--host", "0.0.0.0", "--data", tmp_path))
+    assert "earthloom token add NAME" in _one_line(_run("serve", "--host", "0.0.0.0", "--data", tmp_path))
     assert "EARTHLOOM_PORT" in _one_line(_run("serve", "--data", tmp_path, EARTHLOOM_PORT="many"))
 
 

@@ -20,6 +20,10 @@ class Session(Protocol):
         """Address of the server, without a slash at its end."""
         ...
 
+    def address(self, path: str) -> str:
+        """The address of a route for a map, which sends no header: with the token of who asks, if there is one."""
+        ...
+
     def put(self, graph: Graph) -> str:
         """Check a chain and keep it; its key."""
         ...

@@ -12,6 +12,7 @@ from earthloom.base.errors import EarthloomError
 from earthloom.cli.demo import demo
 from earthloom.cli.ingest import ingest
 from earthloom.cli.serve import serve
+from earthloom.cli.token import token
 
 _ENGINE_PACKAGES = {"fastapi", "starlette", "uvicorn", "pydantic_settings", "rasterio", "numba", "shapely", "pyarrow"}
 
@@ -60,3 +61,4 @@ def options(
 
 for command in (demo, serve, ingest):
     app.command()(command)
+app.add_typer(token, name="token")

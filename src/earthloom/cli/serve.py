@@ -1,4 +1,4 @@
-"""`earthloom serve`: one engine behind HTTP, on this machine."""
+"""`earthloom serve`: one engine behind HTTP, on this machine or, for those who have a token, beyond it."""
 
 from __future__ import annotations
 
@@ -24,19 +24,35 @@ _GRACE_S = 3
 
 def serve(
     data: Annotated[Path | None, typer.Option(help="Folder of the catalogue and the chains.")] = None,
-    host: Annotated[str | None, typer.Option(help="Address to listen on; this machine's own only.")] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on; others than this machine's own need tokens.")
+    ] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = None,
     cache_bytes: Annotated[int | None, typer.Option(help="Limit of the cache of decoded blocks [bytes].")] = None,
     places: Annotated[Path | None, typer.Option(help="Folder of the place names' files.")] = None,
+    allowed_hosts: Annotated[
+        str | None, typer.Option(help="Names under which it is asked, with commas: behind a proxy, the public one.")
+    ] = None,
     parent: Annotated[int | None, typer.Option(hidden=True, help="Stop when this process is gone.")] = None,
+    own: Annotated[str | None, typer.Option(hidden=True, help="SHA-256 of the one token of the parent.")] = None,
 ) -> None:
     """Answer chains, tiles, points and collections over HTTP.
 
     When it is ready, the first line of its output is its address. Ctrl-C stops it.
     """
+    from earthloom.server.access import Access
     from earthloom.server.settings import load
+    from earthloom.server.tokens import Tokens
 
-    settings = load(data=data, host=host, port=port, cache_bytes=cache_bytes, places=places)
+    settings = load(
+        data=data, host=host, port=port, cache_bytes=cache_bytes, places=places, allowed_hosts=allowed_hosts
+    )
+    access = Access(Tokens(settings.data), shared=settings.shared, own=own or "")
+    if settings.shared and not access.tokens.names():
+        raise InvalidArgument(
+            "Others than you can reach this server, and nobody has a token yet.",
+            hint=f"Make one first: earthloom token add NAME --data {settings.data}",
+        )
     to_terminal()
     stop_on_signals()
     if parent is not None:
@@ -62,7 +78,7 @@ def serve(
             print(url, flush=True)
             log.info("Earthloom %s answers at %s; its data are in %s. Ctrl-C stops it.", VERSION, url, settings.data)
             config = uvicorn.Config(
-                create_app(engine),
+                create_app(engine, access, settings.hosts),
                 log_config=None,
                 log_level="warning",
                 access_log=False,

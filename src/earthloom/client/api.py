@@ -27,10 +27,12 @@ class HttpSession:
         Address of the server.
     inner
         How requests travel; None is the network.
+    token
+        Who asks, for a server that wants to know.
     """
 
-    def __init__(self, url: str, inner: httpx.BaseTransport | None = None) -> None:
-        self._transport = Transport(url, inner)
+    def __init__(self, url: str, inner: httpx.BaseTransport | None = None, token: str | None = None) -> None:
+        self._transport = Transport(url, inner, token)
 
     def __repr__(self) -> str:
         return f"<Earthloom server at {self.url}>"
@@ -39,6 +41,17 @@ class HttpSession:
     def url(self) -> str:
         """Address of the server, without a slash at its end."""
         return self._transport.url
+
+    def address(self, path: str) -> str:
+        """The address of a route for who sends no header, such as a map: with the token, if there is one.
+
+        Parameters
+        ----------
+        path
+            With its slash; places for {z}, {x}, {y} are kept.
+        """
+        token = self._transport.token
+        return f"{self.url}{path}" + (f"?token={_segment(token)}" if token else "")
 
     def health(self) -> dict[str, Any]:
         """`title` and `version` of the server; Unavailable if something else answers there."""

@@ -6,10 +6,10 @@ import os
 
 from earthloom.chain import session
 from earthloom.client.api import HttpSession
-from earthloom.client.embedded import engine_url
+from earthloom.client.embedded import own_engine
 
 
-def connect(url: str | None = None) -> HttpSession:
+def connect(url: str | None = None, token: str | None = None) -> HttpSession:
     """Connect to a server and make it the one in use for chains, collections and maps.
 
     Parameters
@@ -17,13 +17,25 @@ def connect(url: str | None = None) -> HttpSession:
     url
         Address of a server. Without one `$EARTHLOOM_URL` counts, and without that an engine is started for as long as
         this Python runs. It keeps its chains and its catalogue in the data folder (`$EARTHLOOM_DATA`).
+    token
+        Who asks, for a server that wants to know; without one `$EARTHLOOM_TOKEN` counts, unless `$EARTHLOOM_URL`
+        names another server. The addresses of a map's tiles hold the token: do not share a notebook that was saved with
+        its maps' state.
 
     Raises
     ------
+    Unauthorized
+        If the server wants a token and there is none, or knows nobody who has this one.
     Unavailable
         If nothing answers there, or no engine is installed here.
     """
-    connected = HttpSession(url or os.environ.get("EARTHLOOM_URL") or engine_url())
+    usual = os.environ.get("EARTHLOOM_URL")
+    url = url or usual
+    if url == usual or not usual:  # the environment's token is no other server's business
+        token = token or os.environ.get("EARTHLOOM_TOKEN")
+    if not url:
+        url, token = own_engine()
+    connected = HttpSession(url, token=token)
     try:
         connected.health()
     except BaseException:

@@ -1,10 +1,16 @@
-"""An engine for this Python alone: a child process that ends when this process does, however that ends."""
+"""An engine for this Python alone: a child process that ends when this process does, however that ends.
+
+It answers only with a token that this process makes. A port of loopback is open to every user of the machine, and to
+every page that a browser on it shows; either could else post a function, which the engine would run.
+"""
 
 from __future__ import annotations
 
 import atexit
+import hashlib
 import importlib.util
 import os
+import secrets
 import select
 import subprocess
 import sys
@@ -20,12 +26,14 @@ START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 5.0
 # What tells an installation with the extra `engine` from a thin one; looked for, never imported.
 _ENGINE_MODULES = ("rasterio", "numba", "uvicorn", "fastapi")
+_OF_SERVERS = ("EARTHLOOM_HOST", "EARTHLOOM_PORT", "EARTHLOOM_ALLOWED_HOSTS")
 
 
 @dataclass(frozen=True, slots=True)
 class _Child:
     process: subprocess.Popen[str]
     url: str
+    token: str
     log: IO[str]
     owner_pid: int
 
@@ -34,8 +42,8 @@ _lock = threading.Lock()
 _child: _Child | None = None
 
 
-def engine_url() -> str:
-    """The address of this process's own engine, which is started if it does not run.
+def own_engine() -> tuple[str, str]:
+    """Address and token of this process's own engine, which is started if it does not run.
 
     Raises
     ------
@@ -50,7 +58,7 @@ def engine_url() -> str:
             _child = None
             _child = _start()
             atexit.register(stop)
-        return _child.url
+        return _child.url, _child.token
 
 
 def stop() -> None:
@@ -68,7 +76,12 @@ def _start() -> _Child:
             f"No server is named, and no engine is installed here ({', '.join(missing)} missing).",
             hint="Set EARTHLOOM_URL, call el.connect(url), or run: pip install 'earthloom[engine]'",
         )
+    token = secrets.token_urlsafe(32)
     command = [sys.executable, "-m", "earthloom", "serve", "--port", "0", "--parent", str(os.getpid())]
+    # Others can see this command line, but cannot make the token of its digest.
+    command += ["--own", hashlib.sha256(token.encode()).hexdigest()]
+    # What an environment says of where servers listen is meant for those that serve others.
+    env = {name: value for name, value in os.environ.items() if name not in _OF_SERVERS}
     log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 - lives as the engine does
     process = subprocess.Popen(
         command,
@@ -76,6 +89,7 @@ def _start() -> _Child:
         stdout=subprocess.PIPE,
         stderr=log,
         text=True,
+        env=env,
         # A session of its own: the notebook's interrupt goes to the kernel's whole process group.
         start_new_session=True,
     )
@@ -89,7 +103,7 @@ def _start() -> _Child:
             f"The embedded engine did not start: {lines[-1].strip() if lines else 'it gave no reason'}",
             hint="`earthloom serve` shows all that it says.",
         )
-    return _Child(process, url, log, os.getpid())
+    return _Child(process, url, token, log, os.getpid())
 
 
 def _first_line(process: subprocess.Popen[str]) -> str:

@@ -25,13 +25,17 @@ class Transport:
         Address of the server; without a scheme it is http.
     inner
         How requests travel; None is the network.
+    token
+        Who asks; goes along in the header `Authorization`.
     """
 
-    def __init__(self, url: str, inner: httpx.BaseTransport | None = None) -> None:
+    def __init__(self, url: str, inner: httpx.BaseTransport | None = None, token: str | None = None) -> None:
         self.url = _tidy(url)
+        self.token = _checked(token)
         self._client = httpx.Client(
             base_url=self.url,
             timeout=httpx.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
+            headers={"Authorization": f"Bearer {self.token}"} if self.token else None,
             transport=inner,
             # A proxy for the world outside cannot reach this machine's loopback.
             trust_env=not _is_loopback(self.url),
@@ -73,6 +77,14 @@ def _tidy(url: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise InvalidArgument(f'"{url}" is not the address of a server.', hint="Write http://127.0.0.1:8642.")
     return full.rstrip("/")
+
+
+def _checked(token: str | None) -> str | None:
+    """A token as it can travel in a header. What is wrong with it is told without showing it."""
+    token = (token or "").strip()
+    if not (token.isascii() and token.isprintable() and " " not in token):
+        raise InvalidArgument("The token has characters that none has.", hint="Copy it whole, and alone.")
+    return token or None
 
 
 def _is_loopback(url: str) -> bool:

@@ -208,7 +208,7 @@ class ChainLayer(ipyleaflet.TileLayer):  # type: ignore[misc]
 
 def _tiles(session: Session, key: str, name: str, attribution: str | None, opacity: float, visible: bool) -> ChainLayer:
     return ChainLayer(
-        url=f"{session.url}/tiles/{key}/{{z}}/{{x}}/{{y}}.png",
+        url=session.address(f"/tiles/{key}/{{z}}/{{x}}/{{y}}.png"),
         name=name,
         attribution=escape(attribution or ""),  # Leaflet takes it as HTML
         opacity=opacity,
@@ -225,7 +225,7 @@ def _card(
         "id": layer.model_id,
         "name": layer.name,
         "url": layer.url,
-        "point": f"{session.url}/point/{key}",
+        "point": session.address(f"/point/{key}"),
         "legend": legend,
         "bbox": None if bbox is None else list(bbox),
     }

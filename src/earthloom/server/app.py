@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
@@ -12,16 +12,26 @@ from starlette.types import ASGIApp
 
 from earthloom.engine.engine import Engine
 from earthloom.server import chains, collections, errors, health, points, tiles
+from earthloom.server.access import Access, SignIn
 from earthloom.server.context import Context
 from earthloom.server.guard import LOOPBACK_ORIGINS, Guard
 from earthloom.server.version import VERSION
 
 
-def create_app(engine: Engine) -> ASGIApp:
+def create_app(engine: Engine, access: Access, hosts: Sequence[str]) -> ASGIApp:
     """The ASGI application over an engine.
 
-    A tile passes CORS, the door for errors, the guard and one route. All other paths go on to FastAPI, which describes
-    itself in `/openapi.json`; its pages for people are off, for they load scripts from elsewhere.
+    A tile passes CORS, the door for errors, the guard, the sign-in and one route. All other paths go on to FastAPI,
+    which describes itself in `/openapi.json`; its pages for people are off, for they load scripts from elsewhere.
+
+    Parameters
+    ----------
+    engine
+        What answers. Nothing is started or compiled here.
+    access
+        Who may ask.
+    hosts
+        Names under which the server may be asked; none means all.
     """
     context = Context(engine)
     api = FastAPI(title="Earthloom", version=VERSION, docs_url=None, redoc_url=None)
@@ -37,9 +47,11 @@ def create_app(engine: Engine) -> ASGIApp:
 
     front = Router(routes=tiles.routes(context), default=api, lifespan=lifespan)
     return CORSMiddleware(
-        errors.ErrorsAsJson(Guard(front)),
-        allow_origin_regex=LOOPBACK_ORIGINS,
+        errors.ErrorsAsJson(Guard(SignIn(front, access), hosts)),
+        # Any page may read what a shared server tells, for no page gets anything by itself: it needs a token.
+        allow_origins=("*",) if access.shared else (),
+        allow_origin_regex=None if access.shared else LOOPBACK_ORIGINS,
         allow_methods=("GET", "POST"),
-        allow_headers=("Content-Type", "If-None-Match"),
+        allow_headers=("Authorization", "Content-Type", "If-None-Match"),
         expose_headers=("ETag", "Server-Timing", "Retry-After"),
     )

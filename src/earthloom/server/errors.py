@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Any
 
 from fastapi import FastAPI
@@ -40,7 +41,9 @@ def answer(error: EarthloomError, status: int | None = None) -> Response:
     # An error may go away (a file is put back, an item comes in): it is never kept.
     headers = {"Cache-Control": "no-store"}
     if status == 503:
-        headers["Retry-After"] = str(RETRY_AFTER_S)
+        headers["Retry-After"] = str(math.ceil(error.where.get("retry_after", RETRY_AFTER_S)))
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
     return Json(error.to_dict(), status, headers)
 
 

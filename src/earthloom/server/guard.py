@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -11,19 +14,28 @@ from earthloom.server.settings import LOOPBACK
 MAX_BODY_BYTES = 1_000_000
 # Pages of this machine, JupyterLab first of all, may read our answers; others may not.
 LOOPBACK_ORIGINS = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?"
+# A host name or address and a port, nothing that would be read otherwise in an address of ours.
+_HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?")
 
 
 class Guard:
-    """ASGI wrapper: checks `Host`, so that no foreign name can be pointed at this machine; limits the body."""
+    """ASGI wrapper: checks `Host`, so that no foreign name can be pointed at this machine; limits the body.
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+    Parameters
+    ----------
+    hosts
+        The names under which this server is asked, in lower case; none means all.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: Sequence[str] = LOOPBACK) -> None:
+        self.app, self.hosts = app, tuple(hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             host = Headers(scope=scope).get("host", "")
-            if _name(host) not in LOOPBACK:
-                raise InvalidArgument(f'This server is not called "{host}".', hint=f"It is called {LOOPBACK[0]}.")
+            if not _HOST.fullmatch(host) or (self.hosts and _name(host) not in self.hosts):
+                names = f"It is called {', '.join(self.hosts)}." if self.hosts else ""
+                raise InvalidArgument(f'This server is not called "{host}".', hint=names)
             if scope["method"] not in ("GET", "HEAD", "OPTIONS"):
                 receive = _replay(await _body(receive), receive)
         await self.app(scope, receive, send)

@@ -1,29 +1,57 @@
-"""The server's settings: one table, from the command line, the environment, or the default.
+"""The server's settings: two tables, from the command line, the environment, or the default.
 
 | setting | option | environment | default |
 |---|---|---|---|
 | data | `--data` | `EARTHLOOM_DATA` | `$XDG_DATA_HOME/earthloom`, else `~/.local/share/earthloom` |
-| host | `--host` | `EARTHLOOM_HOST` | 127.0.0.1; only loopback names, for there is no sign-in yet |
+| host | `--host` | `EARTHLOOM_HOST` | 127.0.0.1; another than loopback needs tokens |
 | port | `--port` | `EARTHLOOM_PORT` | 8642; 0 takes a free one |
 | places | `--places` | `EARTHLOOM_PLACES` | none: no place is known by name |
 | cache_bytes | `--cache-bytes` | `EARTHLOOM_CACHE_BYTES` | the engine's own limit for decoded blocks |
+| allowed_hosts | `--allowed-hosts` | `EARTHLOOM_ALLOWED_HOSTS` | on loopback its names; beyond, all |
 
-The options of the command `earthloom serve` win over the environment.
+`allowed_hosts`: names, separated by commas, under which the server is asked (`Host`), beside those of loopback. A
+server that is given one is shared, as one that listens beyond loopback is: each request needs a token.
+
+The sandbox of users' functions:
+
+| setting | environment | default |
+|---|---|---|
+| require | `EARTHLOOM_SANDBOX_REQUIRE` | `minimal` on loopback, `container` on a shared server |
+| libraries | `EARTHLOOM_SANDBOX_LIBRARIES` | numpy,scipy,numba,scikit-image |
+| workers | `EARTHLOOM_SANDBOX_WORKERS` | 64 |
+| workers_per_tenant | `EARTHLOOM_SANDBOX_WORKERS_PER_TENANT` | 8 |
+| spares | `EARTHLOOM_SANDBOX_SPARES` | 2 |
+| running | `EARTHLOOM_SANDBOX_RUNNING` | number of cores |
+| running_per_tenant | `EARTHLOOM_SANDBOX_RUNNING_PER_TENANT` | one less than the cores, at least 1 |
+| memory_bytes | `EARTHLOOM_SANDBOX_MEMORY_BYTES` | 536870912 (512 MiB) |
+| arena_bytes | `EARTHLOOM_SANDBOX_ARENA_BYTES` | 33554432 (32 MiB) |
+| load_s | `EARTHLOOM_SANDBOX_LOAD_S` | 5 |
+| first_s | `EARTHLOOM_SANDBOX_FIRST_S` | 20 |
+| call_s | `EARTHLOOM_SANDBOX_CALL_S` | 2 |
+| wait_s | `EARTHLOOM_SANDBOX_WAIT_S` | 10 |
+| idle_s | `EARTHLOOM_SANDBOX_IDLE_S` | 60 |
+| nice | `EARTHLOOM_SANDBOX_NICE` | 5 |
+| first_uid | `EARTHLOOM_SANDBOX_FIRST_UID` | 64000 |
+
+`docs/how-to/user-code.md` says what they mean. The options of the command `earthloom serve` win over the environment.
 """
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from earthloom.base.errors import InvalidArgument
+from earthloom.sandbox.settings import Level, SandboxSettings
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 DEFAULT_PORT = 8642
+
+Names = Annotated[tuple[str, ...], NoDecode]  # not JSON: separated by commas
 
 
 def data_folder() -> Path:
@@ -33,30 +61,79 @@ def data_folder() -> Path:
     return (Path(base) if os.path.isabs(base) else Path.home() / ".local" / "share") / "earthloom"
 
 
+def _split(names: str | tuple[str, ...]) -> tuple[str, ...]:
+    parts = names.split(",") if isinstance(names, str) else names
+    return tuple(name.strip() for name in parts if name.strip())
+
+
 class Settings(BaseSettings):
-    """All settings of one server."""
+    """All settings of one server but the sandbox's."""
 
     model_config = SettingsConfigDict(env_prefix="EARTHLOOM_", env_ignore_empty=True, frozen=True)
 
     data: Path = Field(default_factory=data_folder, description="Folder of the catalogue and the chains.")
-    host: str = Field(default=LOOPBACK[0], description="Address to listen on.")
+    host: str = Field(default=LOOPBACK[0], min_length=1, description="Address to listen on.")
     port: int = Field(default=DEFAULT_PORT, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     places: Path | None = Field(default=None, description="Folder of the files with place names and outlines.")
     cache_bytes: int | None = Field(default=None, gt=0, description="Limit of the cache of decoded blocks [bytes].")
+    allowed_hosts: Names = Field(default=(), description="Names under which the server is asked.")
 
     @field_validator("data", "places")
     @classmethod
     def _absolute(cls, folder: Path | None) -> Path | None:
         return folder.expanduser().absolute() if folder else None
 
-    @field_validator("host")
+    @field_validator("allowed_hosts", mode="before")
     @classmethod
-    def _loopback(cls, host: str) -> str:
-        if host not in LOOPBACK:
-            raise ValueError(
-                "Earthloom has no sign-in yet and answers on this machine only: 127.0.0.1, localhost or ::1"
-            )
-        return host
+    def _hosts(cls, names: str | tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(name.lower() for name in _split(names))
+
+    @property
+    def shared(self) -> bool:
+        """Whether others than this machine's user may reach the server: beyond loopback, or through a proxy."""
+        return self.host not in LOOPBACK or bool(self.allowed_hosts)
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The names under which the server may be asked; none means all.
+
+        A foreign name that points here is a danger to a server that asks for no token. One that does needs no list:
+        its operator's names (in a DNS, of a container) cannot be guessed.
+        """
+        if self.shared and not self.allowed_hosts:
+            return ()
+        return (*LOOPBACK, *self.allowed_hosts)
+
+
+_DEFAULT = SandboxSettings()
+
+
+class SandboxOptions(BaseSettings):
+    """The settings of the sandbox, as an operator gives them. `SandboxSettings` says what each means."""
+
+    model_config = SettingsConfigDict(env_prefix="EARTHLOOM_SANDBOX_", env_ignore_empty=True, frozen=True)
+
+    require: Level | None = None
+    libraries: Names = _DEFAULT.libraries
+    workers: int = Field(default=_DEFAULT.workers, ge=1)
+    workers_per_tenant: int = Field(default=_DEFAULT.workers_per_tenant, ge=1)
+    spares: int = Field(default=_DEFAULT.spares, ge=0)
+    running: int = Field(default=_DEFAULT.running, ge=1)
+    running_per_tenant: int = Field(default=_DEFAULT.running_per_tenant, ge=1)
+    memory_bytes: int = Field(default=_DEFAULT.memory_bytes, ge=16 << 20)
+    arena_bytes: int = Field(default=_DEFAULT.arena_bytes, ge=4 << 20)
+    load_s: float = Field(default=_DEFAULT.load_s, gt=0)
+    first_s: float = Field(default=_DEFAULT.first_s, gt=0)
+    call_s: float = Field(default=_DEFAULT.call_s, gt=0)
+    wait_s: float = Field(default=_DEFAULT.wait_s, ge=0)
+    idle_s: float = Field(default=_DEFAULT.idle_s, gt=0)
+    nice: int = Field(default=_DEFAULT.nice, ge=0, le=19)
+    first_uid: int = Field(default=_DEFAULT.first_uid, ge=1000, le=2**31)
+
+    @field_validator("libraries", mode="before")
+    @classmethod
+    def _libraries(cls, names: str | tuple[str, ...]) -> tuple[str, ...]:
+        return _split(names)
 
 
 def load(**given: Any) -> Settings:
@@ -67,13 +144,49 @@ def load(**given: Any) -> Settings:
     InvalidArgument
         If a value is not accepted; it names the setting and the reason.
     """
+    return _loaded(Settings, given)
+
+
+def load_sandbox(*, shared: bool, own: bool = False) -> SandboxSettings:
+    """The sandbox's settings.
+
+    Parameters
+    ----------
+    shared
+        Whether the server serves others than this machine's user: it then requires more.
+    own
+        Whether the server serves the very process that started it, and nobody else: only such a one may run functions
+        without isolation, and does where there are no fences to be had.
+
+    Raises
+    ------
+    InvalidArgument
+        If a value is not accepted; it names the setting and the reason.
+    """
+    options = _loaded(SandboxOptions, {})
+    if options.require == "none" and not own:
+        raise InvalidArgument(
+            'The setting require of the sandbox cannot be "none": without isolation, a function can do all that this '
+            "server's user can, and whoever reaches the server can send one.",
+            hint="It comes from EARTHLOOM_SANDBOX_REQUIRE. Only the engine that a notebook starts for itself may.",
+            argument="require",
+        )
+    require = options.require or ("none" if own else "container" if shared else "minimal")
+    return SandboxSettings(**options.model_dump() | {"require": require})
+
+
+_Loaded = TypeVar("_Loaded", bound=BaseSettings)
+
+
+def _loaded(kind: type[_Loaded], given: dict[str, Any]) -> _Loaded:
     try:
-        return Settings(**{name: value for name, value in given.items() if value is not None})
+        return kind(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
         first = error.errors()[0]
         name, reason = str(first["loc"][0]), str(first["msg"]).removeprefix("Value error, ")
+        option = f"--{name.replace('_', '-')} or " if kind is Settings else ""
         raise InvalidArgument(
             f'The setting {name} cannot be "{first["input"]}": {reason}.',
-            hint=f"It comes from --{name.replace('_', '-')} or EARTHLOOM_{name.upper()}.",
+            hint=f"It comes from {option}{kind.model_config.get('env_prefix', '')}{name.upper()}.",
             argument=name,
         ) from None

@@ -1,14 +1,16 @@
 // The notebook map's parts, over an ipyleaflet Map: layer cards, progress, notices, values under a click, tools, scale.
 // The widget stands in a control of the Map and finds Leaflet's own map through the widget manager. What lasts is in
-// the traits: layers = [{ id, name, url, point, legend, bbox }], top first; held = { lat, lon }; folded.
-import { h, iconButton, significant } from "./dom.js";
+// the traits: layers = [{ id, name, url, point, logs, legend, bbox }], top first; held = { lat, lon }; folded.
+import { h, iconButton } from "./dom.js";
 import { inspector } from "./inspector.js";
 import { layerCard } from "./layers.js";
-import { colourOf } from "./legend.js";
-import { slowTiles, tileErrors } from "./notice.js";
+import { logFeed, logLines, logSummary } from "./logs.js";
+import { busyServer, slowTiles, tileErrors } from "./notice.js";
 import { TileWatch, progressLine } from "./progress.js";
+import { reader } from "./reader.js";
 import { scaleBar } from "./scale.js";
-import { hearTiles, reasonOf } from "./tiles.js";
+import { hearTiles } from "./tiles.js";
+import { valueRow } from "./values.js";
 
 const REST = 60; // the pointer rests [ms] before its value is asked for
 
@@ -28,6 +30,7 @@ async function build(model, el, signal) {
   const container = map.getContainer();
   const corner = (side) => container.querySelector(`.leaflet-${side.replace(" ", ".leaflet-")}`);
   let layers = []; // as in the trait, with the parts that belong to each
+  const living = new Map(); // id -> { ending, ready: the layer, when it has begun }
 
   // --- parts of the page
   const cards = h("div", { class: "cards" });
@@ -47,30 +50,59 @@ async function build(model, el, signal) {
   inspect.classList.add("leaflet-control");
   const say = h("div", { class: "leaflet-control el-say" });
   const pin = h("div", { class: "el-pin", hidden: true });
-  container.append(line);
+  const read = reader({ onclose: stopReading });
+  container.append(line, read);
   corner("top left").prepend(tools);
   corner("bottom left").append(inspect, scale);
   corner("bottom right").prepend(say);
   map.getPane("markerPane").append(pin);
-  const ours = [line, tools, scale, inspect, say, pin];
-  for (const part of [tools, inspect, say]) keepEvents(part);
+  const ours = [line, tools, scale, inspect, say, pin, read];
+  for (const part of [tools, inspect, say, read]) keepEvents(part);
 
-  // --- layers
+  // --- layers: each lives until its own signal ends it
   async function syncLayers() {
     const wanted = model.get("layers");
-    for (const layer of layers) if (!wanted.some((other) => other.id === layer.id)) layer.end();
-    const before = new Map(layers.map((layer) => [layer.id, layer]));
-    layers = await Promise.all(wanted.map((described) => before.get(described.id) ?? start(described)));
+    for (const id of living.keys()) if (!wanted.some((described) => described.id === id)) end(id);
+    for (const described of wanted) {
+      if (living.has(described.id)) continue;
+      const ending = new AbortController();
+      living.set(described.id, { ending, ready: start(described, ending.signal) });
+    }
+    let found;
+    try {
+      found = await Promise.all(wanted.map(({ id }) => living.get(id).ready));
+    } catch (error) {
+      if (error.name === "AbortError") return; // the layers have changed again, and a later call sees to that
+      throw error;
+    }
+    if (wanted !== model.get("layers")) return;
+    layers = found;
+    layers.forEach((layer, i) => layer.describe(wanted[i]));
     cards.replaceChildren(...layers.map((layer) => layer.card));
     layers.forEach((layer, i) => layer.obj.setZIndex(layers.length - i));
+    const names = layers.map((layer) => `log ${layer.name}`);
+    if (read.shows?.startsWith("log ") && !names.includes(read.shows)) stopReading();
     draw();
     values();
   }
+  function end(id) {
+    living.get(id).ending.abort();
+    living.delete(id);
+  }
 
-  async function start(described) {
-    const { obj, model: tiles } = await layerViewOf(view, described.id, signal);
+  async function start(described, ended) {
+    const layerView = await layerViewOf(view, described.id, ended);
+    const { obj, model: tiles } = layerView;
+    // A layer below was replaced: ipyleaflet makes those above anew.
+    layerView.once("remove", () => {
+      if (ended.aborted) return;
+      end(described.id);
+      syncLayers();
+    });
+    // A changed address shows the new tiles alone. ipyleaflet's own way keeps the old picture where a new one fails.
+    obj.refresh = () => obj.redraw();
     const watch = new TileWatch();
-    const heard = hearTiles(obj, described.url, watch);
+    const heard = hearTiles(obj, watch);
     const layer = { ...described, obj, watch, retry: heard.retry, visible: () => tiles.get("visible") };
     const change = (name, value) => {
       tiles.set(name, value);
@@ -82,6 +114,7 @@ async function build(model, el, signal) {
       opacity: (value) => change("opacity", value),
       zoom: () => map.fitBounds(box(layer.bbox)),
       retry: heard.retry,
+      log: () => readLog(layer),
     };
     layer.card = layerCard(layer, state, on);
     // A hidden layer is taken off the map: with opacity 0, as ipyleaflet leaves it, it would go on asking for tiles.
@@ -92,16 +125,34 @@ async function build(model, el, signal) {
       values();
     };
     const redraw = () => layer.card.draw();
+    const askLog = logFeed(() => layer.logs, (lines) => printed(layer, lines), ended);
+    let before = { busy: true, failures: 0 };
+    // Functions have run when all tiles are there; of one that failed the last words are wanted at once.
+    const changed = () => {
+      const now = { busy: watch.busy, failures: watch.failures.size };
+      if (layer.logs && ((before.busy && !now.busy) || now.failures > before.failures)) askLog();
+      before = now;
+      drawSoon();
+    };
+    layer.lines = [];
+    layer.describe = (news) => {
+      const { url, legend, logs } = layer;
+      Object.assign(layer, news);
+      if (JSON.stringify(legend) !== JSON.stringify(layer.legend)) layer.card.legend(layer.legend);
+      if (url !== layer.url && read.shows?.startsWith("line ")) stopReading();
+      if (logs && !layer.logs) printed(layer, []);
+    };
     tiles.on("change:visible", shown);
     tiles.on("change:opacity", redraw);
-    watch.addEventListener("change", drawSoon);
+    watch.addEventListener("change", changed);
     shown();
-    layer.end = () => {
+    changed();
+    ended.addEventListener("abort", () => {
       heard.stop();
-      watch.removeEventListener("change", drawSoon);
+      watch.removeEventListener("change", changed);
       tiles.off("change:visible", shown);
       tiles.off("change:opacity", redraw);
-    };
+    });
     return layer;
   }
 
@@ -113,7 +164,7 @@ async function build(model, el, signal) {
 
   // --- progress and notices: drawn once a frame, however many tiles arrive
   let frame = 0;
-  let closed = ""; // the text of the notice that was closed
+  let closed = null; // what the notice was about that was closed
   let tick = 0;
   function drawSoon() {
     frame ||= requestAnimationFrame(draw);
@@ -124,15 +175,35 @@ async function build(model, el, signal) {
     for (const layer of layers) layer.card.draw();
     const watches = layers.map((layer) => layer.watch);
     const close = () => {
-      closed = say.textContent;
+      closed = say.firstChild.about;
       say.replaceChildren();
     };
-    const retry = () => layers.forEach((layer) => layer.retry());
-    const said = tileErrors(watches, [["Retry", retry]], close) ?? slowTiles(watches, [["Zoom in", () => map.zoomIn()]], close);
-    if (!said) closed = "";
-    if (said?.textContent !== say.textContent) say.replaceChildren(...(said && said.textContent !== closed ? [said] : []));
+    const on = { retry: () => layers.forEach((layer) => layer.retry()), lines: readLines, close };
+    const said =
+      tileErrors(watches, on) ?? busyServer(watches, close) ?? slowTiles(watches, [["Zoom in", () => map.zoomIn()]], close);
+    if (said?.about !== closed) closed = null; // another cause, or none: it will be told when it comes again
+    const shown = closed == null ? said : null;
+    if (shown?.textContent !== say.firstChild?.textContent) say.replaceChildren(...(shown ? [shown] : []));
     clearTimeout(tick);
     if (watches.some((watch) => watch.busy)) tick = setTimeout(drawSoon, 1000);
+  }
+
+  // --- texts to be read: the user's own lines that failed, what functions printed
+  function readLines({ cause, function: name, line: number, traceback }) {
+    read.show(`line ${cause}`, [name, number && `line ${number}`].filter(Boolean).join(", "), h("pre", {}, traceback));
+  }
+  function readLog(layer) {
+    read.show(`log ${layer.name}`, `${layer.name}: ${logSummary(layer.lines)}`, ...logLines(layer.lines));
+  }
+  function printed(layer, lines) {
+    layer.lines = lines;
+    layer.card.log(logSummary(lines));
+    if (read.shows === `log ${layer.name}`) readLog(layer);
+  }
+  function stopReading() {
+    const within = read.contains(document.activeElement);
+    read.close();
+    if (within) container.focus({ preventScroll: true });
   }
 
   // --- values
@@ -207,7 +278,7 @@ async function build(model, el, signal) {
     if (event.target.closest("input, textarea, select") || event.ctrlKey || event.metaKey || event.altKey) return;
     const digit = layers[Number(event.key) - 1];
     const act = {
-      Escape: model.get("held") && (() => set({ held: null })),
+      Escape: read.shows ? stopReading : model.get("held") && (() => set({ held: null })),
       Enter: event.target === container && (() => set({ held: placeOf(map.getCenter()) })),
       f: fullScreen,
       l: () => set({ folded: !model.get("folded") }),
@@ -241,7 +312,7 @@ async function build(model, el, signal) {
   model.on("change:folded", folded);
   signal.addEventListener("abort", () => {
     map.off(heard);
-    for (const layer of layers) layer.end();
+    for (const id of [...living.keys()]) end(id);
     for (const part of ours) part.remove();
     clearTimeout(tick);
     clearTimeout(rest);
@@ -272,7 +343,7 @@ async function layerViewOf(mapView, id, signal) {
 async function poll(find, signal) {
   for (;;) {
     const found = await find();
-    if (signal.aborted) throw new Error("the view is gone");
+    signal.throwIfAborted();
     if (found) return found;
     await new Promise((resolve) => setTimeout(resolve, 30));
   }
@@ -283,33 +354,4 @@ function keepEvents(part) {
   for (const name of ["click", "dblclick", "mousedown", "mousemove", "pointerdown", "touchstart", "wheel", "contextmenu"]) {
     part.addEventListener(name, (event) => event.stopPropagation());
   }
-}
-
-// One row of the inspector: the values of a layer at a place, before colour.
-async function valueRow({ name, point, legend, bbox }, { lat, lon }, zoom, signal) {
-  const url = `${point}?lon=${lon.toFixed(7)}&lat=${lat.toFixed(7)}&z=${Math.round(zoom)}`;
-  let answer;
-  try {
-    const response = await fetch(url, { signal });
-    answer = await response.json();
-    if (!response.ok) return { name, note: reasonOf(answer, response.status).reason };
-  } catch {
-    return { name, note: "the server does not answer" };
-  }
-  const numbers = newest(answer);
-  if (numbers.every((number) => number == null)) {
-    const within = !bbox || (lon >= bbox[0] && lon <= bbox[2] && lat >= bbox[1] && lat <= bbox[3]);
-    return { name, note: within ? "masked or no data" : "outside the data" };
-  }
-  const value = numbers.length === 1 ? numbers[0] : null;
-  const shown = numbers.slice(0, 4).map((number) => significant(number));
-  const text = shown.join("  ") + (numbers.length > 4 ? " \u2026" : "");
-  return { name, value, text, colour: colourOf(legend, value), unit: legend?.unit };
-}
-
-// The values as the map shows them: of several dates the newest that has one, for each band.
-function newest({ dims, values }) {
-  if (dims[0] !== "t") return [values].flat();
-  const dates = values.map((one) => [one].flat());
-  return dates[0].map((_, band) => dates.map((one) => one[band]).findLast((number) => number != null) ?? null);
 }

@@ -1,0 +1,111 @@
+"""Who asks: a token becomes a name, and what lies inside never sees the token."""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass
+from typing import Annotated
+from urllib.parse import quote, unquote_plus
+
+from fastapi import Depends, Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from earthloom.base.errors import Unauthorized
+from earthloom.server.tokens import LOCAL, Tokens, sha256
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who may ask a server.
+
+    Parameters
+    ----------
+    tokens
+        The named tokens.
+    shared
+        Whether nobody may ask without a token: the server listens beyond this machine, or stands behind a proxy.
+    own
+        SHA-256 of the token of the process that started this server for itself alone, as hex digits; every request
+        then needs it and comes from "local". Empty for all other servers.
+    """
+
+    tokens: Tokens
+    shared: bool = False
+    own: str = ""
+
+    def principal(self, token: str | None) -> str:
+        """The name of who asks.
+
+        Raises
+        ------
+        Unauthorized
+            If a token is needed and there is none, or nobody has this one.
+        """
+        if token is None:
+            if self.shared or self.own:
+                raise Unauthorized(
+                    "This server answers only with a token.",
+                    hint="Pass yours: el.connect(url, token=...), EARTHLOOM_TOKEN, the header "
+                    '"Authorization: Bearer ...", or ?token=... in an address. '
+                    "Who runs the server makes one with: earthloom token add NAME",
+                )
+            return LOCAL
+        if self.own:
+            name = LOCAL if hmac.compare_digest(sha256(token), self.own) else None
+        else:
+            name = self.tokens.who(token)
+        if name is None:
+            raise Unauthorized(
+                "Nobody has this token here.",
+                hint="It was removed, belongs to another server, or was not copied whole.",
+            )
+        return name
+
+
+class SignIn:
+    """ASGI wrapper: finds out who asks, and takes the token out of the request, so that no log or answer holds it."""
+
+    def __init__(self, app: ASGIApp, access: Access) -> None:
+        self.app, self.access = app, access
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            in_header, headers = _of_header(scope["headers"])
+            in_query, query = _of_query(scope["query_string"])
+            name = self.access.principal(in_query if in_header is None else in_header)
+            scope = {**scope, "headers": headers, "query_string": query, "principal": name, "query_token": in_query}
+        await self.app(scope, receive, send)
+
+
+def tenant(request: Request) -> str:
+    """Who asks, as `SignIn` found out."""
+    return str(request.scope["principal"])
+
+
+Tenant = Annotated[str, Depends(tenant)]
+
+
+def query(request: Request) -> str:
+    """`?token=...` for addresses in an answer, if the asker came with one in the address: web maps send no header."""
+    token = request.scope["query_token"]
+    return "" if token is None else f"?token={quote(token, safe='')}"
+
+
+def _of_header(headers: list[tuple[bytes, bytes]]) -> tuple[str | None, list[tuple[bytes, bytes]]]:
+    token = None
+    for name, value in headers:
+        scheme, _, rest = value.decode("latin-1").partition(" ")
+        if name == b"authorization" and scheme.lower() == "bearer":
+            token = rest.strip()
+    return token, headers if token is None else [pair for pair in headers if pair[0] != b"authorization"]
+
+
+def _of_query(text: bytes) -> tuple[str | None, bytes]:
+    if b"token=" not in text:
+        return None, text
+    parts = text.split(b"&")
+    tokens = [part for part in parts if part.startswith(b"token=")]
+    if not tokens:
+        return None, text
+    rest = b"&".join(part for part in parts if not part.startswith(b"token="))
+    return unquote_plus(tokens[-1][6:].decode("latin-1")), rest
