@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -19,6 +20,7 @@ from earthloom.sandbox.selftest import Probe
 from earthloom.sandbox.settings import LEVELS, Level
 
 SETUID, SETGID = 7, 6  # numbers of capabilities
+_HARMED = "the self-test did harm: "
 
 
 class Fence(NamedTuple):
@@ -92,7 +94,7 @@ def choose(
         if not broken:
             return Chosen(level, fences(level, failures, readable), box)
         box.close()
-        failures[level] = "the self-test did harm: " + "; ".join(broken)
+        failures[level] = _HARMED + "; ".join(broken)
     return Chosen(None, fences(None, failures, readable), None)
 
 
@@ -146,6 +148,8 @@ def remedy(fence: str, reason: str) -> str:
     """What an operator can do about a missing fence."""
     if sys.platform != "linux":
         return "Only Linux isolates users' functions; run the server in a virtual machine or container of Linux."
+    if reason.startswith(_HARMED):
+        return "Report it: a fence does not hold what it should on this system."
     if fence == "namespaces":
         if shutil.which("bwrap") is None:
             return "Install bubblewrap (Debian: apt install bubblewrap)."
@@ -184,4 +188,4 @@ def _text(problem: Exception) -> str:
     if isinstance(problem, OSError) and problem.strerror:
         reason = os.strerror(problem.errno) if problem.errno else ""
         return problem.strerror if reason in problem.strerror else f"{problem.strerror} ({reason})"
-    return str(problem)
+    return re.sub(r"^OSError: (\[Errno \d+\] )?", "", str(problem))  # the last line of a zygote that did not start

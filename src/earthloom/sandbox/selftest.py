@@ -6,20 +6,22 @@ was, and nobody may have called at the canary's door.
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
+import signal
 import socket
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
-from numpy.typing import NDArray
+import numpy as np
 
-from earthloom.base.errors import FunctionFailed
 from earthloom.sandbox.function import Function
+from earthloom.sandbox.worker import Died, Failed, Worker
 
 _SECRET = "secret.txt"
 _WRITTEN = "written.txt"
@@ -162,6 +164,9 @@ KILLED = {
     "loop": "an endless loop is not ended",
 }
 SHORT = ("read", "connect", "memory")
+_FUNCTION = Function(_SOURCE, "harm")
+_DEADLINE_S = 10
+_LOOP_S = 0.1
 
 
 class Probe(NamedTuple):
@@ -170,15 +175,6 @@ class Probe(NamedTuple):
     name: str
     ok: bool
     reason: str
-
-
-class Runner(Protocol):
-    """Runs a function in a real worker on an array of one pixel, with arguments and a deadline [s].
-
-    Raises FunctionFailed; its `where["reason"]` is "killed" if the worker died, "timeout" if it was ended for its time.
-    """
-
-    def __call__(self, function: Function, arguments: Mapping[str, Any], deadline_s: float) -> NDArray[Any]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,15 +194,15 @@ class _Canary:
         return "somebody connected to the canary's door"
 
 
-def run(runner: Runner, variables: Iterable[str], *, short: bool = False) -> list[Probe]:
-    """Try to do harm from inside a worker.
+def run(start: Callable[[], Worker], variables: Iterable[str], *, short: bool = False) -> list[Probe]:
+    """Try to do harm from inside workers.
 
     Parameters
     ----------
-    runner
-        Runs a function in a locked worker, without counting faults against anybody.
+    start
+        Makes a locked worker.
     variables
-        Names that the worker's environment may have.
+        Names that the workers' environment may have.
     short
         Only three probes: for a zygote that was started again.
     """
@@ -214,34 +210,51 @@ def run(runner: Runner, variables: Iterable[str], *, short: bool = False) -> lis
         arguments = {
             "folder": str(canary.folder),
             "door": canary.listener.getsockname()[1],
-            "variables": sorted(variables),
+            "variables": ["PWD", *variables],  # PWD is bubblewrap's
             "parent": os.getpid(),
         }
-        probes = [_refused(runner, name, arguments) for name in (SHORT if short else REFUSED)]
-        if not short:
-            probes += [_killed(runner, name, arguments) for name in KILLED]
+        names = SHORT if short else (*REFUSED, *KILLED)
+        probes: list[Probe] = []
+        worker: Worker | None = None
+        try:
+            for name in names:
+                if worker is None:
+                    worker = _loaded(start)
+                probe, lives = _try(worker, name, arguments)
+                probes.append(probe)
+                worker = worker if lives else None
+        finally:
+            if worker is not None:
+                worker.kill()
         harmed = canary.harmed()
     return [*probes, *([Probe("canary", False, harmed)] if harmed else [])]
 
 
-def _refused(runner: Runner, name: str, arguments: Mapping[str, Any]) -> Probe:
-    """The probe must come back, with nothing done."""
+def _loaded(start: Callable[[], Worker]) -> Worker:
+    worker = start()
     try:
-        done = int(runner(Function(_SOURCE, "harm"), {"what": name, **arguments}, 5)[0, 0])
-    except FunctionFailed as problem:
-        return Probe(name, False, f"the probe could not be run: {problem}")
-    return Probe(name, not done, REFUSED[name] if done else "")
+        worker.load(_FUNCTION, _DEADLINE_S)
+    except (Failed, Died) as problem:
+        worker.kill()
+        raise OSError(f"the self-test cannot run in a worker: {problem}") from None
+    return worker
 
 
-def _killed(runner: Runner, name: str, arguments: Mapping[str, Any]) -> Probe:
-    """The worker must die of the probe."""
+def _try(worker: Worker, name: str, arguments: Mapping[str, Any]) -> tuple[Probe, bool]:
+    """One probe, and whether the worker lives after it: it must come back with nothing done, or die."""
+    text = json.dumps({"what": name, **arguments}).encode()
+    deadline_s = _LOOP_S if name == "loop" else _DEADLINE_S
     try:
-        runner(Function(_SOURCE, "harm"), {"what": name, **arguments}, 0.1 if name == "loop" else 5)
-    except FunctionFailed as problem:
-        expected = "timeout" if name == "loop" else "killed"
-        died = problem.where.get("reason") == expected
-        return Probe(name, died, "" if died else f"the probe could not be run: {problem}")
-    return Probe(name, False, KILLED[name])
+        done = bool(worker.run(np.zeros((1, 1, 1), np.uint8), arguments=text, deadline_s=deadline_s).result.any())
+    except Failed as problem:
+        return Probe(name, False, f"the probe could not be run: {problem}"), True
+    except Died as died:
+        ended = died.kind == "timeout" if name == "loop" else died.signal == signal.SIGSYS
+        expected = name in KILLED and ended
+        return Probe(name, expected, "" if expected else f"the worker ended otherwise: {died}"), False
+    if name in KILLED:
+        return Probe(name, False, KILLED[name]), True
+    return Probe(name, not done, REFUSED[name] if done else ""), True
 
 
 @contextmanager
