@@ -13,6 +13,8 @@ import threading
 from pathlib import Path
 
 from earthloom.base.errors import Unavailable
+from earthloom.sandbox.environment import ENVIRONMENT, preload_steps
+from earthloom.sandbox.levels import own_users
 from earthloom.sandbox.paths import Paths, paths_for
 from earthloom.sandbox.process import Forked
 from earthloom.sandbox.settings import Level, SandboxSettings
@@ -22,28 +24,6 @@ from earthloom.sandbox.worker import Worker
 START_S = 20  # until a zygote says that it is there; then each answer, which a long import may precede
 ANSWER_S = 30
 
-# The environment of all code inside: one thread, equal hashes, nothing of ours.
-ENVIRONMENT = {
-    **dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"),
-    "NUMBA_THREADING_LAYER": "workqueue",
-    "MALLOC_ARENA_MAX": "1",
-    "PYTHONHASHSEED": "0",
-    "LC_ALL": "C.UTF-8",
-    "EAGER_IMPORT": "1",  # scikit-image loads its parts when it is imported
-}
-
-# What is loaded in advance, by distribution, in the order in which it is: what many functions use comes first.
-PRELOAD = {
-    "numpy": ("numpy",),
-    "scipy": ("scipy.ndimage",),
-    "numba": ("numba",),
-    "scipy ": ("scipy.signal", "scipy.stats", "scipy.linalg", "scipy.fft", "scipy.interpolate", "scipy.optimize"),
-    "scikit-image": tuple(
-        f"skimage.{part}"
-        for part in ("filters", "morphology", "measure", "exposure", "segmentation", "feature", "transform", "util")
-    ),
-}
-
 
 class Box:
     """A running zygote.
@@ -51,7 +31,7 @@ class Box:
     Parameters
     ----------
     level
-        Its isolation. Not "none": see `plain`.
+        Its isolation; "none" is `plain.PlainBox`.
     settings
         Libraries and limits.
     openeo
@@ -69,7 +49,7 @@ class Box:
         self.paths = paths_for(libraries)
         self._lock = threading.Lock()
         self.loaded = 0  # steps of preloading done
-        self.steps = _steps(libraries, self.paths)
+        self.steps = preload_steps(libraries)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
@@ -181,19 +161,19 @@ class Box:
 
     def _setup(self, libraries: tuple[str, ...], openeo: bool) -> dict[str, object]:
         """What the zygote must know."""
-        settings = self.settings
+        settings, readable = self.settings, self.paths.all_readable()
         return {
             "level": self.level,
             "memory_bytes": settings.memory_bytes,
             "nice": settings.nice,
-            "readable": self.paths.all_readable(),
+            "readable": readable,
             "listable": self.paths.listable,
             "packages": self.paths.packages,
             "libraries": libraries,
             "preload": self.steps,
             "half": half_bytes(settings.arena_bytes),
             "openeo": openeo,
-            "first_uid": settings.first_uid if os.geteuid() == 0 else 0,
+            "first_uid": settings.first_uid if own_users(self.level, readable)[0] else 0,
         }
 
     def _let_it_die_first(self) -> None:
@@ -236,10 +216,3 @@ def _command(level: Level, paths: Paths, control: int) -> list[str]:
     for folder in (*paths.hidden, "/"):
         command += ["--remount-ro", folder]
     return [*command, "--chdir", "/", "--", *python]
-
-
-def _steps(libraries: tuple[str, ...], paths: Paths) -> list[str]:
-    """Modules to load in advance, in order."""
-    known = [m for name, modules in PRELOAD.items() if name.strip() in libraries for m in modules]
-    others = [name for name in libraries if name not in PRELOAD and name in paths.packages]
-    return [*known, *others]

@@ -143,6 +143,6 @@ def _with_requirements(libraries: Iterable[str]) -> list[Distribution]:
 
 
 def _tops(part: Distribution) -> set[str]:
-    """First parts of the paths that a distribution installed beside others: packages, modules, C libraries, metadata."""
+    """First parts of the paths of a distribution: packages, modules, C libraries, metadata."""
     tops = {file.parts[0] for file in part.files or ()}
     return {top for top in tops if top not in ("..", "__pycache__")}

@@ -85,6 +85,7 @@ class Link:
         os.set_blocking(replies, False)
         self._memory = memoryview(arena)
         self._arena = np.frombuffer(arena, np.uint8)
+        self._room = half - frames.DATA - frames.OUT_TEXT  # for an array
         self._poll = select.poll()
         self._poll.register(replies, select.POLLIN)
 
@@ -102,7 +103,7 @@ class Link:
         end = frames.DATA + size + masks + (0 if small else len(first) + len(second))
         if end > self._half:
             raise TooLarge(
-                f"A function would get an array of {size >> 20} MiB; at most {(self._half - frames.DATA) >> 20} MiB go in.",
+                f"An array of {size >> 20} MiB cannot be handed to a function; {self._room >> 20} MiB can.",
                 hint="Hand over fewer bands or dates.",
             )
         dtype = img.dtype.newbyteorder("<")
@@ -157,18 +158,17 @@ class Link:
         if dtype is None or not 0 < frame.ndim <= frames.MAX_DIMENSIONS:
             raise Fault("protocol")
         shape = frames.read_page(self._memory, self._half, frame.ndim).shape
-        room = self._half - frames.DATA - frames.OUT_TEXT
         size = dtype.itemsize
         for side in shape:
-            if not 0 < side <= room:
+            if not 0 < side <= self._room:
                 raise Fault("protocol")
             size *= side
-        if size != frame.data_bytes or size > room:
+        if size != frame.data_bytes or size > self._room:
             raise Fault("protocol")
         at = self._half + frames.DATA
         values = self._arena[at : at + size].copy()
-        if dtype == bool:
-            return (values != 0).reshape(shape)  # a byte beyond 0 and 1 is no bool of numpy's
+        if dtype.kind == "b":
+            values = values != 0  # a byte beyond 0 and 1 is no bool of numpy's
         return values.view(dtype).reshape(shape)
 
     def take_text(self, frame: Frame) -> Mapping[str, Any]:

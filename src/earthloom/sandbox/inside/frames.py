@@ -26,7 +26,7 @@ MAX_ERROR = 16 << 10  # characters of a traceback
 READY, LOAD, RUN, DONE, FAILED = 1, 2, 3, 4, 5
 
 # Types of arrays: native numbers and bool, by numpy's own names.
-DTYPES = tuple(f"<{kind}{size}" for kind in "iu" for size in (2, 4, 8)) + ("<f2", "<f4", "<f8", "|b1", "|i1", "|u1")
+DTYPES = ("|b1", "|i1", "|u1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8", "<f2", "<f4", "<f8")
 
 
 class Frame(NamedTuple):

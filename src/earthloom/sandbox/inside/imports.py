@@ -1,4 +1,4 @@
-"""What a source may import: libraries are loaded before the second filter closes the door, by names found in its text."""
+"""What a source may import: libraries are loaded, by the names in its text, before the second filter closes."""
 
 from __future__ import annotations
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import ast
 import fcntl
+import importlib
 import json
 import linecache
 import mmap
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
 
-from earthloom.base import tilefunction
+from earthloom.base import openeo_udf, tilefunction
 from earthloom.base.tilefunction import FunctionProblem, TileContext, TileFunction
 from earthloom.sandbox.inside import frames, imports, problems
 from earthloom.sandbox.inside.frames import Frame, Page
@@ -109,7 +110,7 @@ class Worker:
         """Answer requests until the server closes the pipe."""
         sys.stdout = sys.__stdout__ = Stream("stdout", self.printed)  # type: ignore[assignment,misc]
         sys.stderr = sys.__stderr__ = Stream("stderr", self.printed)  # type: ignore[assignment,misc]
-        warnings.showwarning = self.printed.warn
+        warnings.showwarning = self.printed.warn  # type: ignore[assignment]
         self._warm()
         self._reply(Frame(0, frames.READY))
         while len(data := os.read(REQUESTS, frames.SIZE)) == frames.SIZE:
@@ -259,3 +260,16 @@ def _close(descriptor: int) -> None:
         os.close(descriptor)
     except OSError:
         return
+
+
+def begin_plain(
+    ends: tuple[int, int, int], half: int, packages: Sequence[str], libraries: Sequence[str], openeo: bool
+) -> NoReturn:
+    """Become a worker that nothing isolates, in a process of its own. See `begin`."""
+    for name in imports.LAZY:
+        importlib.import_module(name)
+    if openeo:
+        openeo_udf.install()
+    allowed = imports.Allowed(packages, libraries)
+    sys.meta_path.insert(0, allowed)
+    begin(ends, half, lambda: None, lambda: None, allowed)

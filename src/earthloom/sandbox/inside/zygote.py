@@ -1,7 +1,7 @@
 """The process from which all workers of a box are forked: libraries loaded once, one thread, no text of a user.
 
 Its server talks to it through one socket, a message a request: `fork` makes a worker, `why` tells how one ended; after
-`load` it loads further libraries between requests, one step at a time, so that the first function need not wait for all.
+`load` it loads further libraries between requests, one step at a time: the first function need not wait for all.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import socket
 import sys
 from typing import Any, NoReturn
 
+from earthloom.base import openeo_udf
 from earthloom.sandbox.inside import imports, worker
 from earthloom.sandbox.inside.fences import Fences
 
@@ -54,8 +55,6 @@ class Zygote:
         for name in imports.LAZY:
             importlib.import_module(name)
         if setup["openeo"]:
-            from earthloom.base import openeo_udf
-
             openeo_udf.install()
         # After what only the zygote itself imports.
         sys.meta_path.insert(0, self.allowed)
@@ -152,7 +151,7 @@ def _compile() -> None:
     import numba.core.dispatcher
     import numpy
 
-    numba.core.dispatcher.Dispatcher.enable_caching = lambda self: None
+    numba.core.dispatcher.Dispatcher.enable_caching = lambda self: None  # type: ignore[method-assign]
 
     @numba.njit
     def kernel(img: Any, limit: float) -> Any:

@@ -1,0 +1,34 @@
+"""What code inside finds set: one thread, equal hashes, nothing of the server's; and what is loaded in advance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+# All variables that a worker has.
+ENVIRONMENT = {
+    **dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"),
+    "NUMBA_THREADING_LAYER": "workqueue",
+    "MALLOC_ARENA_MAX": "1",
+    "PYTHONHASHSEED": "0",
+    "LC_ALL": "C.UTF-8",
+    "EAGER_IMPORT": "1",  # scikit-image loads its parts when it is imported
+}
+
+# What is loaded in advance, with its distribution, in this order: what many functions use comes first.
+_PRELOAD = (
+    *(("scipy", name) for name in ("scipy.ndimage",)),
+    *(("numba", name) for name in ("numba",)),
+    *(("scipy", f"scipy.{part}") for part in ("linalg", "fft", "interpolate", "optimize", "stats", "signal")),
+    *(
+        ("scikit-image", f"skimage.{part}")
+        for part in ("filters", "morphology", "measure", "exposure", "segmentation", "feature", "transform", "util")
+    ),
+    *(("xarray", name) for name in ("xarray",)),
+)
+
+
+def preload_steps(libraries: Sequence[str]) -> list[str]:
+    """Modules that a zygote with these distributions loads in advance, in order; numpy is there from the start."""
+    known = {name for name, _ in _PRELOAD}
+    others = [name for name in libraries if name not in known and name != "numpy"]
+    return [module for name, module in _PRELOAD if name in libraries] + others
