@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from earthloom.base.errors import EarthloomError
     from earthloom.chain.build import Chain
     from earthloom.chain.collection import ImageCollection
+    from earthloom.chain.declare import tile_function
     from earthloom.client.connect import connect
     from earthloom.lab.map import Map
 
@@ -21,9 +22,10 @@ _HOME = {
     "ImageCollection": "earthloom.chain.collection",
     "Map": "earthloom.lab.map",
     "connect": "earthloom.client.connect",
+    "tile_function": "earthloom.chain.declare",
 }
 
-__all__ = ["Chain", "EarthloomError", "ImageCollection", "Map", "__version__", "connect"]
+__all__ = ["Chain", "EarthloomError", "ImageCollection", "Map", "__version__", "connect", "tile_function"]
 
 
 def __getattr__(name: str) -> Any:

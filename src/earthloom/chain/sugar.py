@@ -5,12 +5,13 @@ Each writes standard processes where they exist.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from earthloom.base.errors import InvalidArgument
 from earthloom.chain.canonical import plain
 from earthloom.chain.graph import Callback, Node, Parameter
+from earthloom.chain.udf import check_raw, udf_arguments
 
 if TYPE_CHECKING:
     from earthloom.chain.build import Chain
@@ -144,6 +145,39 @@ class Sugar:
                 raise InvalidArgument("stretch is (low, high) or three such pairs.", argument="stretch")
             arguments = {"vmin": [p[0] for p in pairs], "vmax": [p[1] for p in pairs]}
         return chain._node("rgb", arguments)
+
+    def execute(self, function: Callable[..., Any], /, *args: Any, raw: bool = False, **kwargs: Any) -> Chain:
+        """Run a function of your own on each tile: isolated on the server, with numpy, scipy and what else is there.
+
+        It travels as the text of its definition, with the constants and functions of yours that it uses.
+
+        Parameters
+        ----------
+        function
+            `def f(img, ...)`: gets an array with the dimensions of the chain, (t, bands, y, x) or fewer, NaN where
+            there is no data, and returns an array (y, x) or (bands, y, x). A parameter named `context` gets a
+            `TileContext`: coordinates, pixel size, dates, mask. openEO's own `apply_datacube(cube, context)` and kin
+            work as well. What the function needs around the tile is declared by `tile_function`.
+        args, kwargs
+            Its arguments after the array: numbers, text, lists, dictionaries, small arrays.
+        raw
+            Hand over the numbers as stored, in their own type; only directly after `mosaic()`, `cube()` or the choice
+            of bands.
+
+        Returns
+        -------
+        A chain of the function's result: its bands are named "0", "1" and so on; (y, x) has no bands.
+
+        Raises
+        ------
+        InvalidArgument, NotFound
+            If the function, an argument or something that it uses cannot travel; names it.
+        TooLarge
+            If text or arguments exceed 64 KiB.
+        """
+        if raw:
+            check_raw(self.node)
+        return self._node("run_udf", udf_arguments(function, args, kwargs, raw=raw))
 
     # How the kinds of processes become nodes (`processes/define.py`).
 
