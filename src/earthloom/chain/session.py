@@ -3,13 +3,44 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from earthloom.base.cube import Cube
+from earthloom.base.grid import Grid
 
 Graph = dict[str, Any]  # an openEO process graph: node id -> node
 
 _current: Session | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class UdfInput:
+    """The array that a user's function is handed.
+
+    Parameters
+    ----------
+    values
+        (..., y, x), with the margin that the function declares.
+    mask
+        Where there is data, of the same shape.
+    dims
+        Names of the axes.
+    context
+        What the function is told of it, as JSON (`base/tilefunction.py`).
+    grid
+        The pixels without the margin: whole tiles of a web map.
+    """
+
+    values: NDArray[Any]
+    mask: NDArray[np.bool_]
+    dims: tuple[str, ...]
+    context: Mapping[str, Any]
+    grid: Grid
 
 
 class Session(Protocol):
@@ -57,8 +88,26 @@ class Session(Protocol):
         """The values of a chain, before colour."""
         ...
 
-    def legend(self, graph: Graph) -> dict[str, Any]:
-        """What the colours mean: kind ramp, classes or rgb."""
+    def legend(self, graph: Graph | str) -> dict[str, Any]:
+        """What the colours mean: kind ramp, classes or rgb; of a chain, or of the key of one that is kept."""
+        ...
+
+    def tile(self, key: str, z: int, x: int, y: int) -> NDArray[Any]:
+        """The values of a tile before colour, (..., y, x), of a chain that is kept."""
+        ...
+
+    def udf_input(self, graph: Graph, lon: float, lat: float, zoom: int) -> UdfInput:
+        """What the last `run_udf` of a chain is handed for the 2 x 2 tiles around a place; it is not run."""
+        ...
+
+    def logs(self, graph: Graph) -> list[dict[str, Any]]:
+        """What the functions of a chain printed for the user who asks.
+
+        Returns
+        -------
+        Lines in the order of time: `time` (ISO, UTC), `place` (zoom/column/row), `stream` (stdout, stderr, warning,
+        error), `text`.
+        """
         ...
 
 

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
 import httpx
 import numpy as np
+from numpy.typing import NDArray
 
 from earthloom.base.cube import Cube
-from earthloom.base.errors import Unavailable
+from earthloom.base.errors import NotFound, Unavailable
 from earthloom.base.grid import Grid, Lattice
+from earthloom.chain.key import key as chain_key
+from earthloom.chain.parse import parse
+from earthloom.chain.session import UdfInput
 from earthloom.client.transport import Transport
 
 Graph = dict[str, Any]
@@ -96,9 +101,10 @@ class HttpSession:
         """A PNG of the chain over its selection, at most `size` pixels wide and high."""
         return self._transport.get(f"/preview/{self.put(graph)}.png", size=size).content
 
-    def legend(self, graph: Graph) -> dict[str, Any]:
-        """What the colours mean: kind ramp, classes or rgb."""
-        return self._json(self._transport.get(f"/legend/{self.put(graph)}"))
+    def legend(self, graph: Graph | str) -> dict[str, Any]:
+        """What the colours mean: kind ramp, classes or rgb; of a chain, or of the key of one that is kept."""
+        name = graph if isinstance(graph, str) else self.put(graph)
+        return self._json(self._transport.get(f"/legend/{_segment(name)}"))
 
     def point(self, key: str, lon: float, lat: float, z: int) -> dict[str, Any]:
         """The values before colour in the pixel that a tile of zoom `z` shows at a place.
@@ -116,6 +122,25 @@ class HttpSession:
         wanted = {"area": area, "resolution": resolution, "crs": crs}
         return read_cube(self._transport.post("/compute", {"process_graph": graph} | wanted).content)
 
+    def tile(self, key: str, z: int, x: int, y: int) -> NDArray[Any]:
+        """The values of a tile before colour, (..., y, x), of a chain that is kept."""
+        body = self._transport.get(f"/tiles/{_segment(key)}/{z}/{x}/{y}.npy").content
+        values: NDArray[Any] = np.load(io.BytesIO(body), allow_pickle=False)
+        return values
+
+    def udf_input(self, graph: Graph, lon: float, lat: float, zoom: int) -> UdfInput:
+        """What the last `run_udf` of a chain is handed for the 2 x 2 tiles around a place; it is not run."""
+        wanted = {"process_graph": graph, "lon": lon, "lat": lat, "zoom": zoom, "tiles": 2}
+        return read_input(self._transport.post("/udf/input", wanted).content)
+
+    def logs(self, graph: Graph) -> list[dict[str, Any]]:
+        """What the functions of a chain printed for the user who asks; see `Session.logs` in the chain room."""
+        try:
+            answer = self._transport.get(f"/logs/{chain_key(parse(graph))}")
+        except NotFound:  # never posted: nothing has run
+            return []
+        return list(self._json(answer)["lines"])
+
     def close(self) -> None:
         """Let the connections go."""
         self._transport.close()
@@ -130,11 +155,20 @@ def read_cube(npz: bytes) -> Cube:
     """The cube in an answer of `POST /compute`; nothing in it is unpickled."""
     with np.load(io.BytesIO(npz), allow_pickle=False) as archive:
         values, header = archive["values"], json.loads(str(archive["header"]))
-    grid = header["grid"]
-    lattice = Lattice(**{name: grid[name] for name in ("epsg", "res_x", "res_y", "x0", "y0")})
-    window = Grid(lattice, **{name: grid[name] for name in ("col", "row", "width", "height")})
     labels = {dim: tuple(names) for dim, names in header["labels"].items()}
-    return Cube(values, tuple(header["dims"]), window, labels)
+    return Cube(values, tuple(header["dims"]), _grid(header["grid"]), labels)
+
+
+def read_input(npz: bytes) -> UdfInput:
+    """The array in an answer of `POST /udf/input`; nothing in it is unpickled."""
+    with np.load(io.BytesIO(npz), allow_pickle=False) as archive:
+        values, mask, header = archive["values"], archive["mask"], json.loads(str(archive["header"]))
+    return UdfInput(values, mask, tuple(header["dims"]), header["context"], _grid(header["grid"]))
+
+
+def _grid(document: Mapping[str, Any]) -> Grid:
+    lattice = Lattice(**{name: document[name] for name in ("epsg", "res_x", "res_y", "x0", "y0")})
+    return Grid(lattice, **{name: document[name] for name in ("col", "row", "width", "height")})
 
 
 def _segment(name: str) -> str:
