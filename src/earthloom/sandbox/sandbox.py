@@ -158,6 +158,10 @@ class Sandbox:
         """What a function printed for this tenant, oldest first."""
         return self._logs.get((tenant, function.digest))
 
+    def note(self, tenant: str, function: Function, text: str, place: str = "") -> None:
+        """Add a warning about a result to the log of a function; the same text only once."""
+        self._logs.add((tenant, function.digest), place, [Line("warning", text)])
+
     def report(self) -> Report:
         """How isolated functions are."""
         return self._report
