@@ -11,6 +11,7 @@ from earthloom.chain import show
 from earthloom.chain.canonical import plain
 from earthloom.chain.graph import Callback, Graph, Node, references, to_json
 from earthloom.chain.key import key
+from earthloom.chain.logs import Logs
 from earthloom.chain.parse import check, parse
 from earthloom.chain.session import current
 from earthloom.chain.verbs import Verbs
@@ -83,6 +84,10 @@ class Chain(Verbs):
             Over 100 million values.
         """
         return current().compute(self.graph, area, resolution, crs).to_xarray()
+
+    def logs(self) -> Logs:
+        """What your functions in the chain printed while tiles were made, and their warnings and errors."""
+        return Logs(current().logs(self.graph))
 
     def legend(self) -> dict[str, Any]:
         """What the colours mean: kind ramp, classes or rgb."""

@@ -31,13 +31,10 @@ def chain_text(graph: Graph, key: str) -> str:
 def chain_html(graph: Graph, key: str) -> str:
     """The steps of a chain as HTML."""
     steps = chain_steps(graph)
-    items = "".join(
-        f"<li><b>{escape(step.name)}</b>{escape(step.text)}{_ramp(step) if step.name == 'color' else ''}</li>"
-        for step in steps
-    )
+    items = "".join(f"<li><b>{escape(step.name)}</b>{escape(step.text)}{_more(step)}</li>" for step in steps)
     count = f"{len(steps)} step{'s' if len(steps) != 1 else ''}"
-    head = _head("Chain", f'<code title="{escape(key)}">{_short(key)}</code>', count)
-    return _card(head + f'<div class="main"><ol class="steps">{items}</ol></div>')
+    kind = f'<code title="{escape(key)}">{_short(key)}</code>'
+    return card("Chain", kind, count, f'<ol class="steps">{items}</ol>')
 
 
 def collection_text(summary: Mapping[str, Any], filters: Sequence[str]) -> str:
@@ -63,9 +60,8 @@ def collection_html(summary: Mapping[str, Any], filters: Sequence[str]) -> str:
     rows = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in facts.items() if name != "Source")
     title = summary.get("title") or ""
     kind = escape(title) if title and title != summary["id"] else "Collection"
-    head = _head(summary["id"], kind, f"<b>{summary['matched']}</b> {_items(summary['matched']).split(' ')[-1]}")
-    foot = f'<div class="foot">{facts["Source"]}</div>' if "Source" in facts else ""
-    return _card(head + f'<div class="main"><dl>{rows}</dl>{_timeline(summary["dates"])}</div>' + foot)
+    count = f"<b>{summary['matched']}</b> {_items(summary['matched']).split(' ')[-1]}"
+    return card(summary["id"], kind, count, f"<dl>{rows}</dl>{_timeline(summary['dates'])}", facts.get("Source", ""))
 
 
 def _facts(summary: Mapping[str, Any], filters: Sequence[str]) -> list[tuple[str, str]]:
@@ -130,6 +126,15 @@ def _timeline(dates: Sequence[str]) -> str:
     )
 
 
+def _more(step: Step) -> str:
+    """What HTML shows of a step beyond its text: colours, the text of a function."""
+    if step.name == "color":
+        return _ramp(step)
+    if step.name == "execute":
+        return f"<details><summary>source</summary><pre>{escape(step.node['arguments']['udf'])}</pre></details>"
+    return ""
+
+
 def _ramp(step: Step) -> str:
     """The colours of a `color` step as a bar; nothing if its palette is unknown here."""
     colours = step.node["arguments"].get("colors", "viridis")
@@ -141,14 +146,13 @@ def _ramp(step: Step) -> str:
     return f'<span class="ramp" style="background: linear-gradient(to right, {stops})"></span>'
 
 
-def _head(title: str, kind: str, right: str) -> str:
-    return (
-        f'<header><b>{escape(title)}</b> <span class="kind">{kind}</span> <span class="right">{right}</span></header>'
-    )
-
-
-def _card(inner: str) -> str:
-    return f'<div class="el"><style>{_style()}</style><div class="el-repr">{inner}</div></div>'
+def card(title: str, kind: str, right: str, main: str, foot: str = "") -> str:
+    """A frame with a heading; all but the title is HTML."""
+    head = f'<b>{escape(title)}</b> <span class="kind">{kind}</span> <span class="right">{right}</span>'
+    body = f'<div class="main">{main}</div>' if main else ""
+    body += f'<div class="foot">{foot}</div>' if foot else ""
+    style = f"<style>{_style()}</style>"
+    return f'<div class="el">{style}<div class="el-repr"><header>{head}</header>{body}</div></div>'
 
 
 @cache

@@ -6,6 +6,7 @@ that uses them, in Python's notation, unless that would make it long or say the 
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from datetime import timedelta
 from typing import Any
 
 from earthloom.base import times
+from earthloom.base.tilefunction import OPENEO
 
 Graph = Mapping[str, Any]
 
@@ -72,7 +74,9 @@ def short_name(graph: Graph) -> str:
     sources = [step.text.split(",")[0] for step in steps if step.name == "load_collection"]
     hidden = {"load_collection", "select_items", "mosaic", "mask", "where", "color", "classes", "rgb"}
     shown = [f"{step.name} {step.text}" for step in steps if step.name not in hidden]
-    last = shown[-1].removeprefix("band ").removeprefix("bands ").removeprefix("calculate ").strip() if shown else ""
+    last = shown[-1] if shown else ""
+    for word in ("band ", "bands ", "calculate ", "execute "):
+        last = last.removeprefix(word).strip()
     if "step " in last:  # says nothing without the other steps
         last = "formula"
     return ", ".join(filter(None, [*dict.fromkeys(sources), last])) or "chain"
@@ -88,6 +92,8 @@ def quantity(graph: Graph) -> tuple[str, str]:
     for step in reversed(chain_steps(graph)):
         if step.name in ("calculate", "band"):
             return step.text.partition(", of step")[0], ""
+        if step.name == "execute":
+            return step.text.partition("(")[0], ""
         if step.name not in _KEEP_QUANTITY:
             if step.name == "load_collection":
                 break
@@ -191,6 +197,8 @@ class _Writer:
                 return process_id, f"keeps {self.value(arguments['condition']).text}"
             case "color" | "classes" | "rgb":
                 return process_id, _paint(arguments)
+            case "run_udf":
+                return "execute", ", ".join(_execute(arguments))
         first = _used(node)[:1]
         rest = {n: v for n, v in arguments.items() if not (isinstance(v, Mapping) and v.get("from_node") in first)}
         return process_id, ", ".join(f"{n} {self.value(v).text}" for n, v in rest.items() if v is not None)
@@ -314,6 +322,43 @@ def _select(arguments: Mapping[str, Any], place: str) -> Iterator[str]:
         yield f"by {name}{'' if ascending else ', falling'}"
     if arguments.get("limit"):
         yield f"the first {arguments['limit']}"
+
+
+def _execute(arguments: Mapping[str, Any]) -> Iterator[str]:
+    """A user's function as it is called, and what is declared of it."""
+    context = arguments.get("context") or {}
+    name = context.get("function")
+    if not name:  # one of openEO's own, whose context is all its own
+        defined = re.search(rf"^def ({'|'.join(OPENEO)})\b", arguments["udf"], re.MULTILINE)
+        yield f"{defined[1] if defined else 'function'}({_plain(context)})"
+        return
+    given = context.get("arguments")
+    pairs = (f"{n}={_argument(v)}" for n, v in (given.items() if isinstance(given, Mapping) else ()))
+    yield f"{name}({', '.join(pairs)})"
+    if context.get("raw"):
+        yield "numbers as stored"
+    if context.get("margin"):
+        yield f"margin {context['margin']} px"
+    if context.get("bands"):
+        yield f"{context['bands']} band{'s' if context['bands'] != 1 else ''}"
+    if context.get("dtype"):
+        yield str(context["dtype"])
+    if context.get("nodata") == "nan":
+        yield "no data as NaN"
+    if context.get("mask") == "own":
+        yield "no data by the function"
+
+
+def _argument(value: Any) -> str:
+    """An argument of a function, as `base/tilefunction.py` writes it in JSON."""
+    if isinstance(value, Mapping) and "$array" in value:
+        return f"array of {' x '.join(map(str, value.get('shape', ())))}"
+    if isinstance(value, Mapping) and "$float" in value:
+        return str(value["$float"])
+    if isinstance(value, list):
+        more = ", ..." if len(value) > LONGEST_LIST else ""
+        return f"[{', '.join(_argument(v) for v in value[:LONGEST_LIST])}{more}]"
+    return f'"{_plain(value)}"' if isinstance(value, str) else _plain(value)
 
 
 def _paint(arguments: Mapping[str, Any]) -> str:
