@@ -36,20 +36,27 @@ class Tiles:
 
     def __init__(self) -> None:
         self.broken: dict[str, dict[str, Any]] = {}  # "z/x/y" -> error as JSON
+        self.status = 500  # of the broken ones
         self.asked: list[str] = []
+        self.urls: list[str] = []
+        self.logs: dict[str, list[dict[str, Any]]] = {}  # key -> lines of the log route
         self.points: dict[str, Any] = {}  # key -> answer of the point route
 
     def answer(self, route: Route) -> None:
         url = urlsplit(route.request.url)
+        self.urls.append(route.request.url)
+        if "/logs/" in url.path:
+            route.fulfill(json={"lines": self.logs[url.path.rsplit("/", 1)[1]]})
+            return
         if "/point/" in url.path:
-            query = {name: float(values[0]) for name, values in parse_qs(url.query).items()}
+            query = {name: float(values[0]) for name, values in parse_qs(url.query).items() if name != "token"}
             answer = query | self.points[url.path.rsplit("/", 1)[1]]
             route.fulfill(json=answer)
             return
         tile = "/".join(url.path.removesuffix(".png").split("/")[-3:])
         self.asked.append(tile)
         if tile in self.broken:
-            route.fulfill(status=500, json=self.broken[tile])
+            route.fulfill(status=self.status, json=self.broken[tile])
         else:
             file = BytesIO()
             Image.new("RGB", (256, 256), (200, 30, 30)).save(file, "png")
@@ -61,6 +68,7 @@ def tiles(page: Page) -> Tiles:
     tiles = Tiles()
     page.route(f"{ORIGIN}/tiles/**", tiles.answer)
     page.route(f"{ORIGIN}/point/**", tiles.answer)
+    page.route(f"{ORIGIN}/logs/**", tiles.answer)
     return tiles
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import httpx
 import ipyleaflet
+import ipywidgets
 import pytest
 
 import earthloom as el
@@ -73,13 +75,48 @@ def test_the_first_layer_is_gone_to_unless_a_centre_is_given() -> None:
 
 def test_the_same_name_replaces_in_its_place() -> None:
     m = el.Map()
-    m.add(RED, name="a")
+    first = m.add(RED, name="a", opacity=0.5)
     m.add(RED * 2, name="b")
+    first.visible = False  # by its eye on the map
     new = m.add(RED * 3, name="a")
 
     assert names(m)[1:] == ["a", "b"]
     assert cards(m)[:2] == ["b", "a"]
-    assert m.layers[1] is new
+    assert m.layers[1] is new is first  # the browser need not make anything anew
+    assert (RED * 3).key in new.url
+    assert (RED * 3).key in m._panel.layers[1]["url"]
+    assert (new.opacity, new.visible) == (0.5, False)
+    assert m.add(RED * 3, name="a", opacity=1, visible=True).visible
+
+
+def test_a_layer_of_another_collection_is_a_new_one_in_its_place() -> None:
+    m = el.Map()
+    first = m.add(RED, name="a", opacity=0.5)
+    m.add(RED * 2, name="b")
+    new = m.add(el.ImageCollection("landsat8-itaipu").mosaic()["OLI4"], name="a")
+
+    assert names(m)[1:] == ["a", "b"]
+    assert m.layers[1] is new is not first
+    assert new.attribution != first.attribution
+    assert new.opacity == 0.5
+    assert m._panel.layers[1]["id"] == new.model_id
+
+
+def test_a_slider_asks_little_of_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    m = el.Map()
+    m.add(RED, name="a")
+    asked: list[str] = []
+    send = httpx.Client.request
+    monkeypatch.setattr(
+        httpx.Client, "request", lambda s, *a, **k: asked.append(f"{a[0]} {a[1][:7]}") or send(s, *a, **k)
+    )
+    messages: list[str] = []
+    monkeypatch.setattr(ipywidgets.Widget, "_send", lambda widget, *a, **k: messages.append(type(widget).__name__))
+    m.add(RED * 2, name="a")
+
+    assert asked == ["POST /chains", "POST /chains", "GET /legend"]
+    # The new tiles are asked for before the new legend shows.
+    assert messages == ["ChainLayer", "Panel"]
 
 
 def test_layers_without_a_name_do_not_replace_each_other() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +30,17 @@ async (layers) => {
     div.style.cssText = "width: 900px; height: 500px";
     root.replaceChildren(div);
     const map = L.map(div, { zoomControl: false }).setView([45.2, 22.15], 10);
-    const views = layers.map((layer) => {
-        const model = new Model({ visible: true, opacity: 1 });
+    const viewOf = (layer) => {
+        const model = new Model({ visible: true, opacity: 1, url: layer.url });
         model.model_id = layer.id;
         const obj = L.tileLayer(layer.url, { maxZoom: 22 }).addTo(map);
-        return { model, obj };
-    });
+        // As ipyleaflet does it.
+        model.on("change:url", () => { obj.setUrl(model.get("url"), true); obj.refresh(); });
+        const heard = [];
+        const remove = () => { obj.remove(); heard.forEach((f) => f()); };
+        return { model, obj, remove, once: (name, f) => heard.push(f) };
+    };
+    const views = layers.map(viewOf);
     const mapModel = new Model({});
     const mapView = { obj: map, layer_views: { views: views.map((view) => Promise.resolve(view)) } };
     mapModel.views = { one: Promise.resolve(mapView) };
@@ -46,7 +52,7 @@ async (layers) => {
     const { render } = await import("/panel.js");
     window.end = render({ model, el });
     control.addTo(map);
-    Object.assign(window, { map, model, views });
+    Object.assign(window, { map, model, views, viewOf, mapView });
 }
 """
 
@@ -80,6 +86,30 @@ TRUNCATED = {
     "near": [],
     "where": {"band": "B08", "item": "S2_20201003"},
 }
+
+
+TRACEBACK = """  line 9, in greenness
+    return ratio(img)
+  line 4, in ratio
+    return img[300] / <b>img</b>
+IndexError: index 300 is out of bounds"""
+
+
+def failed(message: str, line: int = 4, place: str = "11/1150/736") -> dict[str, Any]:
+    """What the server answers for a tile whose function raised."""
+    where = {"function": "greenness", "line": line, "place": place, "reason": "exception", "traceback": TRACEBACK}
+    return {"code": "function-failed", "message": message, "hint": "Look at img.shape.", "near": [], "where": where}
+
+
+def replace(shown: Page, layer: dict[str, Any]) -> None:
+    """What `m.add` sends to the browser for a layer that is there: its new address, then its new card."""
+    shown.evaluate(
+        """([layer, base]) => {
+            if (views[0].model.get("url") !== layer.url) views[0].model.set("url", layer.url);
+            setTimeout(() => model.set("layers", [layer, base]));
+        }""",
+        [layer, BASE],
+    )
 
 
 @pytest.fixture
@@ -151,17 +181,19 @@ def test_a_busy_server_is_asked_again_when_it_says(shown: Page, tiles: Any) -> N
 
     def answer(route: Route) -> None:
         if busy and route.request.url.endswith(f"{busy[0]}.png"):
-            route.fulfill(status=503, headers={"Retry-After": "1"}, json={"code": "unavailable", "message": "Busy."})
+            route.fulfill(status=503, headers={"Retry-After": "1"}, json={"code": "busy", "message": "Busy."})
         else:
             tiles.answer(route)
 
     shown.route("http://look.test/tiles/**", answer)
     shown.evaluate("map.setView([45.2, 22.15], 11, { animate: false })")
-    shown.wait_for_timeout(500)
-    expect(shown.locator(".el-notice")).to_have_count(0)
+    notice = shown.locator(".el-notice.note")
+    expect(notice).to_have_text("The server is busy. 2 tiles wait; next try in 1 s.")
+    expect(shown.locator('img[src^="data:image/svg+xml"][src*="pattern"]')).to_have_count(0)  # waiting is not failing
     expect(shown.locator(".el-map-line")).not_to_have_attribute("aria-valuenow", "100")
     busy.clear()
     expect(shown.locator(".el-map-line")).to_have_attribute("aria-valuenow", "100")
+    expect(notice).to_have_count(0)
     expect(shown.locator('img[src^="data:image/svg+xml"]')).to_have_count(0)
 
 
@@ -172,6 +204,169 @@ def test_a_closed_notice_stays_closed(shown: Page, tiles: Any) -> None:
     shown.evaluate("map.panBy([1, 1], { animate: false })")
     shown.wait_for_timeout(100)
     expect(shown.locator(".el-notice")).to_have_count(0)
+
+    shown.evaluate("map.setView([45.2, 22.15], 10, { animate: false })")
+    shown.wait_for_timeout(100)
+    shown.evaluate("map.setView([45.2, 22.15], 11, { animate: false })")
+    expect(shown.locator(".el-notice")).to_contain_text("2 tiles failed")  # it was gone, and came again
+
+
+def test_a_users_function_that_fails_is_told_with_its_line(shown: Page, tiles: Any, tmp_path: Path) -> None:
+    tiles.status = 422
+    for i, tile in enumerate(("11/1149/736", "11/1150/736", "11/1151/736")):
+        tiles.broken[tile] = failed(f"IndexError: index {300 + i} is out of bounds", place=tile)
+    tiles.broken["11/1150/735"] = failed("ValueError: all bad", line=5)
+    shown.evaluate("map.setView([45.2, 22.15], 11, { animate: false })")
+    notice = shown.locator(".el-notice.bad")
+    expect(notice).to_have_text(
+        re.compile(
+            r"Your function failed in greenness, line 4: IndexError: index 30\d is out of bounds\. "
+            r"Look at img\.shape\. 6 tiles \(and 1 other reason\)\.Show lineRetry"
+        )
+    )
+    expect(notice.locator("code")).to_have_text("greenness")
+
+    notice.get_by_text("Show line").click()
+    read = shown.locator(".el-reader")
+    expect(read.locator("b")).to_have_text("greenness, line 4")
+    expect(read.locator("pre")).to_have_text(TRACEBACK)  # as text: the <b> in it is no element
+    expect(read.locator("pre b")).to_have_count(0)
+    shown.screenshot(path=tmp_path / "line.png")
+    shown.mouse.wheel(0, 100)
+    assert shown.evaluate("map.getZoom()") == 11  # what happens in the text is not the map's
+    shown.keyboard.press("Escape")
+    expect(read).to_be_hidden()
+    expect(shown.locator(".leaflet-container")).to_be_focused()
+
+
+def test_lines_that_failed_close_when_another_chain_comes(shown: Page, tiles: Any) -> None:
+    tiles.broken["11/1150/736"] = failed("ZeroDivisionError: division by zero")
+    shown.evaluate("map.setView([45.2, 22.15], 11, { animate: false })")
+    shown.get_by_text("Show line").click()
+    tiles.broken.clear()
+    replace(shown, NDVI | {"url": NDVI["url"].replace("k1", "k2")})
+    expect(shown.locator(".el-reader")).to_be_hidden()
+
+
+def test_a_long_message_of_a_function_is_cut(shown: Page, tiles: Any) -> None:
+    tiles.broken["11/1150/736"] = failed("ValueError: " + "no " * 700)
+    shown.evaluate("map.setView([45.2, 22.15], 11, { animate: false })")
+    expect(shown.locator(".el-notice")).to_contain_text("no \u2026")
+    box = shown.locator(".el-say").bounding_box()
+    assert box is not None
+    assert box["height"] < 112  # so much is left below the layers
+
+
+def test_a_server_that_runs_no_functions_is_told(shown: Page, tiles: Any) -> None:
+    tiles.status = 501
+    message = "Functions are not run here: the system has no seccomp."
+    tiles.broken["11/1150/736"] = {"code": "not-supported", "message": message, "hint": "", "where": {}}
+    shown.evaluate("map.setView([45.2, 22.15], 11, { animate: false })")
+    notice = shown.locator(".el-notice.bad")
+    expect(notice).to_have_text(f"Not possible on this server. {message} 2 tiles.")
+
+
+def test_what_functions_print_is_counted_and_read(shown: Page, tiles: Any, tmp_path: Path) -> None:
+    line = {"time": "2026-11-25T12:00:00Z", "place": "10/575/368", "stream": "stdout", "text": "<b>min 0.1</b>"}
+    tiles.logs["k1"] = [line | {"text": f"line {i}"} for i in range(40)] + [line]
+    tiles.logs["k1"] += [line | {"stream": "warning", "text": "RuntimeWarning: divide by zero\nin two lines"}]
+    replace(shown, NDVI | {"logs": "http://look.test/logs/k1?token=t"})
+    shown.evaluate("views[0].obj.redraw()")
+    count = shown.locator(".el-layer .printed button")
+    expect(count.first).to_have_text("41 lines printed, 1 warning")
+    expect(count.nth(1)).to_be_hidden()
+
+    count.first.click()
+    read = shown.locator(".el-reader")
+    expect(read.locator("tr")).to_have_count(42)
+    expect(read.locator("tr").nth(40).locator("td").last).to_have_text("<b>min 0.1</b>")
+    expect(read.locator("tr").last).to_contain_text("warning: RuntimeWarning: divide by zero")
+    expect(read.locator("tr").last).to_be_in_viewport()  # the newest
+    shown.screenshot(path=tmp_path / "log.png")
+
+    tiles.logs["k1"].append(line | {"text": "and one more"})
+    shown.evaluate("views[0].obj.redraw()")
+    expect(read.locator("tr").last).to_contain_text("and one more")
+    expect(count.first).to_have_text("42 lines printed, 1 warning")
+    read.get_by_role("button", name="Close").click()
+    expect(read).to_be_hidden()
+
+
+def test_logs_are_asked_for_at_most_every_two_seconds(shown: Page, tiles: Any) -> None:
+    tiles.logs["k1"] = []
+    replace(shown, NDVI | {"logs": "http://look.test/logs/k1"})
+    for _ in range(10):
+        shown.evaluate("views[0].obj.redraw()")
+        shown.wait_for_timeout(150)
+    assert 1 <= sum("/logs/" in url for url in tiles.urls) <= 2
+    expect(shown.locator(".el-layer .printed").first).to_be_hidden()
+
+
+def test_a_layer_takes_another_chain_in_its_place(shown: Page, tiles: Any) -> None:
+    expect(shown.locator(".el-map-line")).to_have_attribute("aria-valuenow", "100")
+    shown.get_by_role("button", name="Opacity of NDVI").click()
+    above = shown.evaluate_handle("views[1].obj._container.querySelector('img')")
+    tiles.urls.clear()
+    tiles.broken["10/574/368"] = TRUNCATED
+    legend = NDVI["legend"] | {"quantity": "EVI"}
+    # What is on the screen at each frame: the chain of the tiles that are drawn, and the legend.
+    shown.evaluate(
+        """() => {
+            window.frames = new Set();
+            (function look() {
+                const tiles = [...views[0].obj._container.querySelectorAll("img")];
+                const chain = [...new Set(tiles.map((img) => img.src.split("/")[4]).filter(Boolean))].join("+");
+                window.frames.add(`${chain} ${document.querySelector(".el-layer .cap")?.textContent}`);
+                requestAnimationFrame(look);
+            })();
+        }"""
+    )
+    replace(shown, NDVI | {"url": NDVI["url"].replace("k1", "k2") + "?token=a%2Fb", "legend": legend})
+    expect(shown.locator(".el-legend .cap")).to_have_text("EVI")
+    expect(shown.locator(".el-notice")).to_contain_text("1 tile failed")
+    drawn = shown.evaluate("[...views[0].obj._container.querySelectorAll('img')].map((img) => img.src)")
+    assert all(
+        "/k2/" in url or url.startswith("data:") for url in drawn
+    )  # no old picture is left where a new one failed
+    assert all(url.endswith(".png?token=a%2Fb") for url in tiles.urls if "/tiles/" in url)
+    assert shown.evaluate("(img) => img.isConnected", above)  # the other layer is as it was
+    expect(shown.get_by_role("slider", name="Opacity").first).to_be_visible()  # and so is the card
+    assert "k1 EVI" not in shown.evaluate("[...window.frames]")
+
+
+def test_a_layer_that_is_made_anew_is_heard_again(shown: Page, tiles: Any) -> None:
+    # So ipyleaflet does with the layers above one that goes.
+    shown.evaluate(
+        """(layer) => {
+            const [old] = views;
+            views[0] = viewOf(layer);
+            mapView.layer_views.views[0] = Promise.resolve(views[0]);
+            old.remove();
+        }""",
+        NDVI,
+    )
+    tiles.broken["11/1150/736"] = TRUNCATED
+    shown.wait_for_timeout(100)
+    shown.evaluate("map.setView([45.2, 22.15], 11, { animate: false })")
+    expect(shown.locator(".el-notice")).to_contain_text("2 tiles failed")
+    shown.get_by_role("button", name="Hide NDVI").click()
+    assert shown.evaluate("map.hasLayer(views[0].obj)") is False
+
+
+def test_of_layers_that_follow_each_other_quickly_the_last_stays(shown: Page) -> None:
+    # A view that never comes: its layer was taken off before the browser saw it.
+    shown.evaluate("(gone) => model.set('layers', [gone, ...model.get('layers')])", NDVI | {"id": "never", "name": "x"})
+    shown.wait_for_timeout(50)
+    shown.evaluate("([ndvi, base]) => model.set('layers', [ndvi, base])", [NDVI | {"name": "NDVI"}, BASE])
+    shown.wait_for_timeout(50)
+    assert shown.locator(".el-layer .name").all_inner_texts() == ["NDVI", "Blue Marble"]
+
+
+def test_a_point_with_a_token_is_asked_with_it(shown: Page, tiles: Any) -> None:
+    replace(shown, NDVI | {"point": "http://look.test/point/k1?token=a%2Fb"})
+    shown.mouse.click(450, 250)
+    expect(shown.locator(".el-inspect tr")).to_have_text("NDVI0.45")
+    assert "k1?token=a%2Fb&lon=22.1" in next(url for url in tiles.urls if "/point/" in url)
 
 
 def test_a_click_holds_values_and_escape_lets_go(shown: Page) -> None:
@@ -250,17 +445,22 @@ def test_the_end_takes_everything_off_the_map(shown: Page) -> None:
         expect(shown.locator(part)).to_have_count(0)
 
 
-@pytest.mark.parametrize("width", [900, 560])
-def test_the_parts_do_not_overlap(shown: Page, tiles: Any, tmp_path: Path, width: int) -> None:
+@pytest.mark.parametrize(("width", "theme"), [(900, "light"), (560, "dark")])
+def test_the_parts_do_not_overlap(shown: Page, tiles: Any, tmp_path: Path, width: int, theme: str) -> None:
+    shown.evaluate("(theme) => document.getElementById('root').dataset.theme = theme", theme)
     shown.evaluate("(w) => { map.getContainer().style.width = `${w}px`; map.invalidateSize(); }", width)
-    tiles.broken["11/1150/736"] = TRUNCATED
+    trace = "".join(f"  line {i}, in f{i}\n    return f{i + 1}(img, and, many, more, arguments)\n" for i in range(20))
+    tiles.broken["11/1150/736"] = failed("ValueError: " + "no " * 30)
+    tiles.broken["11/1150/736"]["where"]["traceback"] = trace
     shown.evaluate("map.setView([45.2, 22.15], 11, { animate: false })")
+    shown.get_by_text("Show line").click()
     shown.evaluate("map.attributionControl.addAttribution('Data of somebody '.repeat(9))")
-    shown.mouse.click(300, 150)
+    shown.mouse.click(100, 350)
     expect(shown.locator(".el-notice.bad")).to_be_visible()
     expect(shown.locator(".el-inspect tr")).to_have_count(1)
     shown.screenshot(path=tmp_path / "panel.png")
-    names = [".el-layers", ".el-tools", ".el-inspect", ".el-say", ".el-map-scale", ".leaflet-control-attribution"]
+    names = [".el-layers", ".el-tools", ".el-inspect", ".el-say", ".el-map-scale", ".el-reader"]
+    names.append(".leaflet-control-attribution")
     boxes = {name: shown.locator(name).bounding_box() for name in names}
     for one, a in boxes.items():
         for other, b in boxes.items():

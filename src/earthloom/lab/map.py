@@ -13,10 +13,11 @@ from earthloom.base.errors import EmptySelection, InvalidArgument, NotFound
 from earthloom.base.grid import MAX_ZOOM
 from earthloom.chain.build import Chain
 from earthloom.chain.collection import ImageCollection
+from earthloom.chain.graph import Node, ordered
 from earthloom.chain.session import Session, current
 from earthloom.chain.steps import short_name
 from earthloom.lab.panel import Panel
-from earthloom.lab.view import WORLD, Box, look_at, selected
+from earthloom.lab.view import WORLD, Box, Selections, look_at
 
 BASEMAP = "basemap"  # the collection that lies under everything, where the server has it
 
@@ -61,14 +62,20 @@ class Map(ipyleaflet.Map):  # type: ignore[misc]
         )
         self.add_class("el")
         self._panel = Panel(map_id=self.model_id)
+        self._selections = Selections()
         super().add(ipyleaflet.AttributionControl(position="bottomright", prefix="Leaflet"))
         super().add(ipyleaflet.WidgetControl(widget=self._panel, position="topright", transparent_bg=True))
         self._add_basemap(current())
 
     def add(
-        self, item: Any, name: str | None = None, opacity: float = 1.0, visible: bool = True, index: int | None = None
+        self,
+        item: Any,
+        name: str | None = None,
+        opacity: float | None = None,
+        visible: bool | None = None,
+        index: int | None = None,
     ) -> Any:
-        """Show a chain as a layer; a layer of the same name is replaced.
+        """Show a chain as a layer; a layer of the same name shows the new chain from now on.
 
         Parameters
         ----------
@@ -77,15 +84,15 @@ class Map(ipyleaflet.Map):  # type: ignore[misc]
         name
             What the layer is called; without it, the collection and the last step.
         opacity
-            0 (nothing to see) to 1.
+            0 (nothing to see) to 1; without it, a new layer has 1, and a layer of the same name keeps what it has.
         visible
-            Whether the layer is shown at once.
+            Whether the layer is shown at once; without it, a new layer is, and one of the same name stays as it is.
         index
             Place of one of ipyleaflet's own layers, counted from below; None is on top.
 
         Returns
         -------
-        The new layer, a `ChainLayer`; for items of ipyleaflet the map itself.
+        The layer, a `ChainLayer`; for items of ipyleaflet the map itself.
 
         Raises
         ------
@@ -102,13 +109,13 @@ class Map(ipyleaflet.Map):  # type: ignore[misc]
             return super().add(item, index)
         session = current()
         key = session.put(item.graph)
-        found = selected(session, item.node)
+        found = self._selections.of(session, item.node)
         if not found.matched:
             near = f" The nearest date that has items is {found.nearest[:10]}." if found.nearest else ""
             raise EmptySelection(f"0 items are selected.{near}", hint="Widen the filters.")
-        layer = _tiles(session, key, name or self._free_name(item, key), found.attribution, opacity, visible)
-        card = _card(session, key, layer, session.legend(item.graph), found.bbox)
-        self._put(layer, card)
+        traits = _tiles(session, key, name or self._free_name(item, key), found.attribution, opacity, visible)
+        card = _card(session, key, session.legend(item.graph), found.bbox, _has_function(item.node))
+        layer = self._put(traits, card)
         if self._goes_to_first:
             self.zoom_to(layer)
         return layer
@@ -155,21 +162,40 @@ class Map(ipyleaflet.Map):  # type: ignore[misc]
         smooth = collection.mosaic().resample_spatial(method="bilinear")
         chain = smooth.rgb("red", "green", "blue", stretch=(0, 255))
         key = session.put(chain.graph)
-        layer = _tiles(session, key, about["title"] or "Basemap", about["attribution"], 1.0, True)
-        layer.base = True
-        self._put(layer, _card(session, key, layer, None, None) | {"point": None})
+        traits = _tiles(session, key, about["title"] or "Basemap", about["attribution"])
+        self._put(traits | {"base": True}, _card(session, key, None, None) | {"point": None})
 
-    def _put(self, layer: ipyleaflet.TileLayer, card: dict[str, Any]) -> None:
-        """Add a layer on top, or in the place of the one that has its name."""
-        old = next((c["id"] for c in self._panel.layers if c["name"] == card["name"]), None)
+    def _put(self, traits: dict[str, Any], card: dict[str, Any]) -> ChainLayer:
+        """A layer on top, or a new chain in the layer that has its name."""
+        cards = self._panel.layers
+        card |= {"name": traits["name"], "url": traits["url"]}
+        old = next((c["id"] for c in cards if c["name"] == card["name"]), None)
         if old is None:
+            layer = ChainLayer(**traits)
             super().add(layer)
-            self._panel.layers = [card, *self._panel.layers]
-        else:
-            replaced = next(other for other in self.layers if other.model_id == old)
-            cards = [card if c["id"] == old else c for c in self._panel.layers]
-            super().substitute(replaced, layer)
-            self._panel.layers = cards
+            self._panel.layers = [card | {"id": layer.model_id}, *cards]
+            return layer
+        layer = next(other for other in self.layers if other.model_id == old)
+        with self._panel.hold_sync():  # the card changes in its place, and is not taken away first
+            layer = self._changed(layer, traits)
+            self._panel.layers = [card | {"id": layer.model_id} if c["id"] == old else c for c in cards]
+        return layer
+
+    def _changed(self, layer: ChainLayer, traits: dict[str, Any]) -> ChainLayer:
+        """The layer with other traits: itself where that can be, else a new one in its place."""
+        if layer.attribution == traits["attribution"]:
+            # For a substitute ipyleaflet would make it and all layers above it anew.
+            if layer.url == traits["url"]:
+                layer.redraw()  # the chain is the same, but its items may have changed
+            with layer.hold_sync():
+                for name, value in traits.items():
+                    setattr(layer, name, value)
+            return layer
+        # Leaflet asks for an attribution only when a layer comes and goes.
+        new = ChainLayer(**{"opacity": layer.opacity, "visible": layer.visible} | traits)
+        super().substitute(layer, new)
+        layer.close()
+        return new
 
     def _layer(self, name: str) -> ipyleaflet.TileLayer:
         for layer in self.layers:
@@ -206,26 +232,36 @@ class ChainLayer(ipyleaflet.TileLayer):  # type: ignore[misc]
         return {"text/plain": f'Layer "{self.name}" on the map'}
 
 
-def _tiles(session: Session, key: str, name: str, attribution: str | None, opacity: float, visible: bool) -> ChainLayer:
-    return ChainLayer(
-        url=session.address(f"/tiles/{key}/{{z}}/{{x}}/{{y}}.png"),
-        name=name,
-        attribution=escape(attribution or ""),  # Leaflet takes it as HTML
-        opacity=opacity,
-        visible=visible,
-        max_zoom=MAX_ZOOM,
-    )
+def _tiles(
+    session: Session,
+    key: str,
+    name: str,
+    attribution: str | None,
+    opacity: float | None = None,
+    visible: bool | None = None,
+) -> dict[str, Any]:
+    """Traits of the layer of a chain; what is not said is left out."""
+    said = {"opacity": opacity, "visible": visible}
+    return {trait: value for trait, value in said.items() if value is not None} | {
+        "url": session.address(f"/tiles/{key}/{{z}}/{{x}}/{{y}}.png"),
+        "name": name,
+        "attribution": escape(attribution or ""),  # Leaflet takes it as HTML
+        "max_zoom": MAX_ZOOM,
+    }
 
 
 def _card(
-    session: Session, key: str, layer: ipyleaflet.TileLayer, legend: dict[str, Any] | None, bbox: Box | None
+    session: Session, key: str, legend: dict[str, Any] | None, bbox: Box | None, has_function: bool = False
 ) -> dict[str, Any]:
-    """The layer as the panel needs it."""
+    """What the panel needs beside the layer."""
     return {
-        "id": layer.model_id,
-        "name": layer.name,
-        "url": layer.url,
         "point": session.address(f"/point/{key}"),
+        "logs": session.address(f"/logs/{key}") if has_function else None,
         "legend": legend,
         "bbox": None if bbox is None else list(bbox),
     }
+
+
+def _has_function(result: Node) -> bool:
+    """Whether a chain runs a function of the user's, which may print."""
+    return any(node.process_id == "run_udf" for node in ordered(result))

@@ -1,4 +1,4 @@
-"""The widget over a map: layer cards with legends, progress, failures of tiles, values under a click, tools.
+"""The widget over a map: layer cards with legends, progress, failures, logs of functions, values under a click, tools.
 
 It knows nothing of chains and servers: what it shows is in its traits, what it does is `web/panel.js`.
 """
@@ -20,7 +20,8 @@ class Panel(anywidget.AnyWidget):
         Model id of the Map: the browser finds Leaflet's own map by it.
     layers
         Layers that have a card, top first: `id` (model id of the TileLayer), `name`, `url` of its tiles, `point` (url
-        of its values, or None), `legend` (JSON of the server, or None), `bbox` (west, south, east, north, or None).
+        of its values, or None), `logs` (url of what its functions print, or None), `legend` (JSON of the server, or
+        None), `bbox` (west, south, east, north, or None).
     held
         The place whose values are held: `lat`, `lon`; None lets go.
     folded

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from earthloom.base.lru import Lru
 from earthloom.chain.graph import Node, inputs, ordered, to_json
+from earthloom.chain.key import key
 from earthloom.chain.session import Session
 
 Box = tuple[float, float, float, float]  # west, south, east, north [degree]
@@ -17,6 +21,8 @@ _TILE_PX = 256
 _WIDTH_PX = 640
 _MARGIN = 1.15  # of the rectangle, so that its edges are seen
 _CLOSEST = 18
+_KEPT = 64  # answers of a server
+_KEPT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +35,33 @@ class Selected:
     nearest: str | None
 
 
-def selected(session: Session, result: Node) -> Selected:
-    """What a chain reads, of all its sources together."""
-    answers = [session.search(to_json(source)) for source in sources(result)]
-    nearest = [answer["nearest"] for answer in answers if answer.get("nearest")]
-    credits = [answer["attribution"] for answer in answers if answer.get("attribution")]
-    return Selected(
-        matched=sum(answer["matched"] for answer in answers),
-        bbox=around(answer["bbox"] for answer in answers if answer["bbox"]),
-        attribution=" · ".join(dict.fromkeys(credits)),
-        nearest=nearest[0] if nearest else None,
-    )
+class Selections:
+    """Asks a server what chains select, about each source once a minute: a slider adds a chain many times a second."""
+
+    def __init__(self) -> None:
+        self._known: Lru[tuple[str, str], tuple[float, dict[str, Any]]] = Lru(_KEPT)
+
+    def of(self, session: Session, result: Node) -> Selected:
+        """What a chain reads, of all its sources together."""
+        answers = [self._search(session, source) for source in sources(result)]
+        nearest = [answer["nearest"] for answer in answers if answer.get("nearest")]
+        credits = [answer["attribution"] for answer in answers if answer.get("attribution")]
+        return Selected(
+            matched=sum(answer["matched"] for answer in answers),
+            bbox=around(answer["bbox"] for answer in answers if answer["bbox"]),
+            attribution=" · ".join(dict.fromkeys(credits)),
+            nearest=nearest[0] if nearest else None,
+        )
+
+    def _search(self, session: Session, source: Node) -> dict[str, Any]:
+        name = (session.url, key(source))
+        known = self._known.get(name)
+        if known is not None and time.monotonic() - known[0] < _KEPT_S:
+            return known[1]
+        answer = session.search(to_json(source))
+        if answer["matched"]:  # who finds nothing may be ingesting
+            self._known.put(name, (time.monotonic(), answer))
+        return answer
 
 
 def sources(result: Node) -> list[Node]:

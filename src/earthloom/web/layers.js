@@ -1,10 +1,11 @@
-// A layer's card: visibility, name, opacity, legend, the layer's own progress and failures.
+// A layer's card: visibility, name, opacity, legend, the layer's own progress and failures, what its functions printed.
 import { h, icon, iconButton, plural } from "./dom.js";
 import { legend } from "./legend.js";
 import { progressLine, reasons } from "./progress.js";
 
 // layer = { name, legend, watch }; state() gives { visible, opacity, outside } as they are now;
-// on = { visible(yes), opacity(value), zoom(), retry() }. card.draw() after a change, card.here(value) marks the legend.
+// on = { visible(yes), opacity(value), zoom(), retry(), log() }. card.draw() after a change, card.here(value) marks the
+// legend, card.legend(spec) changes it, card.log(text) tells how much was printed.
 export function layerCard(layer, state, on) {
   let open = true;
   let more = false;
@@ -16,8 +17,10 @@ export function layerCard(layer, state, on) {
   const retry = h("button", { class: "el-link", type: "button", onclick: on.retry }, "Retry");
   const bad = h("div", { class: "el-row el-small bad" }, icon("warn"), failed, retry);
   const slider = opacitySlider(on.opacity);
-  const key = layer.legend && legend(layer.legend);
-  const body = h("div", { class: "body" }, bad, slider, key);
+  const log = h("button", { class: "el-link", type: "button", onclick: on.log });
+  const printed = h("div", { class: "el-row el-small printed", hidden: true }, icon("lines"), log);
+  let key = null;
+  const body = h("div", { class: "body" }, bad, printed, slider);
   const line = progressLine(() => [layer.watch]);
   line.classList.add("line");
   const root = h("article", { class: "el-layer", "aria-label": layer.name }, h("div", { class: "head" }, eye, name, there, menu), body, line);
@@ -51,6 +54,16 @@ export function layerCard(layer, state, on) {
     line.draw();
   };
   root.here = (value) => key?.here(value);
+  root.legend = (spec) => {
+    key?.remove();
+    key = spec && legend(spec);
+    if (key) body.append(key);
+  };
+  root.log = (text) => {
+    printed.hidden = text === "";
+    log.textContent = text;
+  };
+  root.legend(layer.legend);
   root.draw();
   return root;
 }

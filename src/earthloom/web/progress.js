@@ -1,11 +1,12 @@
-// Counts the tiles of a layer: asked for, arrived, failed. A source of tiles tells it by start, done, fail and gone;
-// the parts of the page listen to "change". A failure counts as long as its tile is on the map.
+// Counts the tiles of a layer: asked for, arrived, failed, put off. A source of tiles tells it by start, done, fail, later
+// and gone; the parts of the page listen to "change". A failure counts as long as its tile is on the map.
 import { h } from "./dom.js";
 
 export class TileWatch extends EventTarget {
   asked = 0;
   came = 0;
-  failures = new Map(); // tile -> { reason, code, cause }
+  failures = new Map(); // tile -> { reason, code, cause, ... }
+  putOff = new Map(); // tile -> { reason, code, at }: a busy server is asked again at this time [ms since the page began]
   #pending = new Set();
   #since = 0;
 
@@ -16,7 +17,7 @@ export class TileWatch extends EventTarget {
     }
     if (!this.#pending.has(tile)) this.asked++;
     this.#pending.add(tile);
-    this.failures.delete(tile);
+    this.#forget(tile);
     this.#tell();
   }
 
@@ -31,15 +32,17 @@ export class TileWatch extends EventTarget {
     this.#tell();
   }
 
-  // The tile left the map, drawn or not.
-  gone(tile) {
-    if (this.#pending.delete(tile)) this.asked--;
-    this.failures.delete(tile);
+  // It is still waited for, but asked for again only `after` so many seconds.
+  later(tile, { reason, code, after }) {
+    this.putOff.set(tile, { reason, code, at: performance.now() + after * 1000 });
     this.#tell();
   }
 
-  waits(tile) {
-    return this.#pending.has(tile);
+  // The tile left the map, drawn or not.
+  gone(tile) {
+    if (this.#pending.delete(tile)) this.asked--;
+    this.#forget(tile);
+    this.#tell();
   }
 
   get busy() {
@@ -49,6 +52,11 @@ export class TileWatch extends EventTarget {
   // Seconds since the first tile that is still waited for in this batch was asked.
   get seconds() {
     return this.busy ? (performance.now() - this.#since) / 1000 : 0;
+  }
+
+  #forget(tile) {
+    this.failures.delete(tile);
+    this.putOff.delete(tile);
   }
 
   #tell() {

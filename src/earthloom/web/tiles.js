@@ -1,51 +1,62 @@
 // Hears what Leaflet says of a layer's tiles and tells it to a TileWatch. Leaflet knows only that a tile failed, so its
 // address is asked once more for the reason; the tile itself is hatched, because it must not look like "no data".
+import { reasonOf } from "./errors.js";
 
-const HATCH =
-  "data:image/svg+xml," +
-  encodeURIComponent(
-    '<svg xmlns="http://www.w3.org/2000/svg" width="256" height="256">' +
-      '<defs><pattern id="p" width="16" height="16" patternUnits="userSpaceOnUse">' +
-      '<path d="M-4 4l8-8M0 16L16 0M12 20l8-8" stroke="#ad2e12" stroke-opacity=".5"/></pattern></defs>' +
-      '<rect width="256" height="256" fill="#fff" fill-opacity=".3"/><rect width="256" height="256" fill="url(#p)"/>' +
-      '<rect x=".5" y=".5" width="255" height="255" fill="none" stroke="#ad2e12" stroke-opacity=".65"/></svg>',
-  );
+const picture = (inside) =>
+  `data:image/svg+xml,${encodeURIComponent(`<svg xmlns="http://www.w3.org/2000/svg" width="256" height="256">${inside}</svg>`)}`;
+const HATCH = picture(
+  '<defs><pattern id="p" width="16" height="16" patternUnits="userSpaceOnUse">' +
+    '<path d="M-4 4l8-8M0 16L16 0M12 20l8-8" stroke="#ad2e12" stroke-opacity=".5"/></pattern></defs>' +
+    '<rect width="256" height="256" fill="#fff" fill-opacity=".3"/><rect width="256" height="256" fill="url(#p)"/>' +
+    '<rect x=".5" y=".5" width="255" height="255" fill="none" stroke="#ad2e12" stroke-opacity=".65"/>',
+);
+const EMPTY = picture(""); // while a busy server lets a tile wait
 
-// layer: a Leaflet TileLayer; template: its address with {z}, {x}, {y}. Gives { stop, retry }.
-export function hearTiles(layer, template, watch) {
-  const failed = new Map(); // tile -> { image, coords }
-  const drawnBadly = new Set(); // came with status 200, yet Leaflet could not draw it
+// layer: a Leaflet TileLayer, whose address has {z}, {x}, {y} and may have a query. Gives { stop, retry }.
+export function hearTiles(layer, watch) {
+  const images = new Map(); // tile -> its image on the map now: what is still asked for another is of no interest
+  const failed = new Map(); // tile -> coords
+  const drawnBadly = new Set(); // addresses that came with status 200, yet Leaflet could not draw them
   const name = ({ x, y, z }) => `${x}:${y}:${z}`;
   const address = ({ x, y, z }) => {
     const around = 2 ** z; // west and east of the world the same tiles come again
-    return template.replace("{z}", z).replace("{x}", ((x % around) + around) % around).replace("{y}", y);
+    return layer._url.replace("{z}", z).replace("{x}", ((x % around) + around) % around).replace("{y}", y);
+  };
+  const begin = (image, coords) => {
+    images.set(name(coords), image);
+    watch.start(name(coords));
   };
   const draw = (image, coords) => {
-    watch.start(name(coords));
+    begin(image, coords);
     image.src = address(coords);
   };
 
   async function ask(image, coords) {
     const tile = name(coords);
-    const error = await reasonFor(address(coords));
-    if (!watch.waits(tile)) return; // it left the map meanwhile
+    const url = address(coords);
+    const there = () => images.get(tile) === image;
+    const error = await reasonFor(url);
+    if (!there()) return; // it left the map meanwhile, or the layer shows another chain
     if (error.after != null) {
-      setTimeout(() => watch.waits(tile) && draw(image, coords), error.after * 1000);
-    } else if (error.reason === "" && !drawnBadly.has(tile)) {
-      drawnBadly.add(tile);
+      image.src = EMPTY;
+      watch.later(tile, error);
+      setTimeout(() => there() && draw(image, coords), error.after * 1000);
+    } else if (error.reason === "" && !drawnBadly.has(url)) {
+      drawnBadly.add(url);
       draw(image, coords);
     } else {
-      failed.set(tile, { image, coords });
+      failed.set(tile, coords);
       watch.fail(tile, { ...error, reason: error.reason || "the picture cannot be drawn" });
     }
   }
   const forget = ({ coords }) => {
+    images.delete(name(coords));
     failed.delete(name(coords));
     watch.gone(name(coords));
   };
   const events = {
-    tileloadstart: ({ coords }) => watch.start(name(coords)),
-    tileload: ({ tile: image, coords }) => image.src !== HATCH && watch.done(name(coords)),
+    tileloadstart: ({ tile: image, coords }) => begin(image, coords),
+    tileload: ({ tile: image, coords }) => image.src !== HATCH && image.src !== EMPTY && watch.done(name(coords)),
     tileerror: ({ tile: image, coords }) => ask(image, coords),
     tileunload: forget,
     tileabort: forget,
@@ -55,23 +66,24 @@ export function hearTiles(layer, template, watch) {
   layer.on(events);
   // What Leaflet asked for before we listened.
   for (const { el: image, coords, loaded } of Object.values(layer._tiles ?? {})) {
-    if (!loaded) watch.start(name(coords));
+    if (!loaded) begin(image, coords);
     else if (image.naturalWidth === 0) draw(image, coords);
   }
   return {
     retry() {
-      const again = [...failed.values()];
+      const again = [...failed];
       failed.clear();
-      for (const { image, coords } of again) draw(image, coords);
+      for (const [tile, coords] of again) draw(images.get(tile), coords);
     },
     stop() {
+      images.clear();
       layer.off(events);
       layer.options.errorTileUrl = heard;
     },
   };
 }
 
-// { code, reason }; an empty reason if it answers well now; `after` in seconds if the server wants to be asked again.
+// As `reasonOf`; an empty reason if it answers well now; `after` in seconds if the server wants to be asked again.
 async function reasonFor(url) {
   let response;
   try {
@@ -80,17 +92,7 @@ async function reasonFor(url) {
     return { code: "unavailable", reason: "the server does not answer" };
   }
   if (response.ok) return { code: "", reason: "" };
-  const after = Number(response.headers.get("Retry-After"));
-  if (response.status === 503 && after > 0) return { code: "busy", reason: "", after };
-  return reasonOf(await response.json().catch(() => null), response.status);
-}
-
-// An EarthloomError as JSON in one line; the band and item stand in front if the message does not name them. Errors of
-// one cause are one reason, whichever block of a file or pixel of a tile their message names.
-export function reasonOf(error, status) {
-  if (!error?.message) return { code: "error", reason: `the server answered ${status}` };
-  const { band, item, file } = error.where ?? {};
-  const source = [band, item].filter((part) => part && !error.message.includes(part)).join(" of ");
-  const cause = item || file ? [error.code, item, file, band].join(" ") : error.message;
-  return { code: error.code, cause, reason: source ? `${source}: ${error.message}` : error.message };
+  const error = await response.json().catch(() => null);
+  const after = Number(response.headers.get("Retry-After") ?? error?.where?.retry_after);
+  return { ...reasonOf(error, response.status), after: response.status === 503 && after > 0 ? after : null };
 }

@@ -1,0 +1,33 @@
+// The values of a layer at a place, before colour, as one row of the inspector.
+import { significant } from "./dom.js";
+import { reasonOf } from "./errors.js";
+import { colourOf } from "./legend.js";
+
+export async function valueRow({ name, point, legend, bbox }, { lat, lon }, zoom, signal) {
+  const url = new URL(point); // its query may hold a token
+  for (const [key, value] of [["lon", lon.toFixed(7)], ["lat", lat.toFixed(7)], ["z", Math.round(zoom)]]) url.searchParams.set(key, value);
+  let answer;
+  try {
+    const response = await fetch(url, { signal });
+    answer = await response.json();
+    if (!response.ok) return { name, note: reasonOf(answer, response.status).reason };
+  } catch {
+    return { name, note: "the server does not answer" };
+  }
+  const numbers = newest(answer);
+  if (numbers.every((number) => number == null)) {
+    const within = !bbox || (lon >= bbox[0] && lon <= bbox[2] && lat >= bbox[1] && lat <= bbox[3]);
+    return { name, note: within ? "masked or no data" : "outside the data" };
+  }
+  const value = numbers.length === 1 ? numbers[0] : null;
+  const shown = numbers.slice(0, 4).map((number) => significant(number));
+  const text = shown.join("  ") + (numbers.length > 4 ? " \u2026" : "");
+  return { name, value, text, colour: colourOf(legend, value), unit: legend?.unit };
+}
+
+// The values as the map shows them: of several dates the newest that has one, for each band.
+function newest({ dims, values }) {
+  if (dims[0] !== "t") return [values].flat();
+  const dates = values.map((one) => [one].flat());
+  return dates[0].map((_, band) => dates.map((one) => one[band]).findLast((number) => number != null) ?? null);
+}
