@@ -26,7 +26,7 @@ def run(engine, chain, grid=None, **options):
     plan = plan_for(engine, key)
     selection = selection_for(engine, plan)
     grid = grid or preview_grid(engine, plan, selection, 128)
-    return evaluate(plan, grid, selection, engine.reader, **options)
+    return evaluate(plan, grid, selection, engine, **options)
 
 
 def place(lon, lat, zoom, size=256):
@@ -172,7 +172,7 @@ def test_an_automatic_range_of_computed_values_comes_from_the_values(engine):
     plan = plan_for(engine, engine.put(chain.graph))
     selection = selection_for(engine, plan)
     style = style_for(engine, plan, selection)
-    values = evaluate(plan, preview_grid(engine, plan, selection, 256), selection, engine.reader).values
+    values = evaluate(plan, preview_grid(engine, plan, selection, 256), selection, engine).values
     assert [style.vmin, style.vmax] == pytest.approx(np.nanpercentile(values.astype(float), [2, 98]))
 
 

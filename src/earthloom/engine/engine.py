@@ -16,22 +16,28 @@ from earthloom.catalog.normalise import assets_of
 from earthloom.catalog.places import Places
 from earthloom.catalog.protocol import Bbox, Catalogue, Footprint, Search
 from earthloom.catalog.sqlite import SqliteCatalogue
+from earthloom.chain.graph import Node
 from earthloom.chain.key import key
 from earthloom.chain.parse import graph_of, parse
 from earthloom.engine import encode, paint
+from earthloom.engine.function import Shape, Udf
 from earthloom.engine.plan import Plan, compile_plan
 from earthloom.engine.selection import Selection, selection_for
 from earthloom.engine.source import Source, source_of
 from earthloom.engine.style import Style
+from earthloom.engine.udf import functions_of, try_function
 from earthloom.processes import terrain
 from earthloom.processes.define import get_process
 from earthloom.raster import warp
 from earthloom.raster.mosaic import MosaicReader
 from earthloom.raster.reader import Reader
+from earthloom.sandbox.function import Function
+from earthloom.sandbox.sandbox import Sandbox
+from earthloom.sandbox.settings import SandboxSettings
 from earthloom.stores.protocol import Store
 from earthloom.stores.sqlite import SqliteStore
 
-PLANS, SELECTIONS, STYLES = 1000, 200, 2000  # kept in memory
+PLANS, SELECTIONS, STYLES, FUNCTIONS = 1000, 200, 2000, 2000  # kept in memory
 
 
 class Engine:
@@ -41,22 +47,36 @@ class Engine:
     ----------
     catalogue, reader, store, places
         The parts that it works with.
+    sandbox
+        Limits of the users' own functions; None takes the defaults. Nothing is started before the first one runs.
     """
 
-    def __init__(self, catalogue: Catalogue, reader: Reader, store: Store, places: Places) -> None:
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        reader: Reader,
+        store: Store,
+        places: Places,
+        sandbox: SandboxSettings | None = None,
+    ) -> None:
         self.catalogue, self.reader, self.store, self.places = catalogue, reader, store, places
+        self.sandbox = Sandbox(sandbox)
         self.plans: Lru[str, Plan] = Lru(PLANS)
         self.selections: Lru[str, Selection] = Lru(SELECTIONS)
         self.styles: Lru[str, Style] = Lru(STYLES)
+        self.shapes: Lru[tuple[str, tuple[int, ...]], Shape] = Lru(FUNCTIONS)
+        self._functions: Lru[str, tuple[Function, ...]] = Lru(FUNCTIONS)
         self._docs: dict[str, tuple[int, dict[str, Any]]] = {}
 
-    def put(self, document: Mapping[str, Any]) -> str:
-        """Check a chain and keep it.
+    def put(self, document: Mapping[str, Any], tenant: str = "local") -> str:
+        """Check a chain and keep it. Functions of a new chain are tried once, see `udf.try_function`.
 
         Parameters
         ----------
         document
             `{"process_graph": ...}`, `{"process": ...}` or a bare graph.
+        tenant
+            Who posts it.
 
         Returns
         -------
@@ -65,16 +85,45 @@ class Engine:
         Raises
         ------
         EarthloomError
-            If the graph is none, or names something that is not there.
+            If the graph is none, names something that is not there, or one of its functions fails.
         """
         node = parse(document)
         name = key(node)
-        if self.plans.get(name) is None:
-            plan = compile_plan(node, self.bands_of)
-            selection_for(self, plan)
-            self.plans.put(name, plan)
+        if self.kept_plan(name) is None:
+            # Before the trial: what a function printed until it failed is wanted most.
+            self._functions.put(name, functions_of(node))
+            selection_for(self, self.compile(node, tenant))
         self.store.put(name, dict(graph_of(document)))
         return name
+
+    def compile(self, node: Node, tenant: str) -> Plan:
+        """The plan of a chain, kept from now on."""
+
+        def learn(before: Plan, udf: Udf, digest: str) -> Shape:
+            return try_function(self, before, udf, digest, tenant)
+
+        plan = compile_plan(node, self.bands_of, learn)
+        functions = [plan.steps[i] for i in plan.functions]
+        if any("t" in plan.steps[s.inputs["data"]].dims for s in functions):
+            plan = replace(plan, revision=self.revisions(plan))
+        if all(s.shape is not None and s.shape.known for s in functions):
+            self.plans.put(plan.key, plan)
+        return plan
+
+    def kept_plan(self, key: str) -> Plan | None:
+        """The plan of a key, if it is kept here and still holds."""
+        plan = self.plans.get(key)
+        if plan is None or (plan.revision is not None and plan.revision != self.revisions(plan)):
+            return None
+        return plan
+
+    def functions(self, key: str) -> tuple[Function, ...]:
+        """The users' functions of a chain, also of one that was refused because one of them failed."""
+        found = self._functions.get(key)
+        if found is None:
+            found = functions_of(parse(self.graph(key)))
+            self._functions.put(key, found)
+        return found
 
     def graph(self, key: str) -> dict[str, Any]:
         """The process graph of a key; NotFound if it is not kept here."""
@@ -120,6 +169,11 @@ class Engine:
     def revision(self, collection: str) -> int:
         """Number that grows whenever the collection changes."""
         return self.catalogue.changes(collection, since=2**62)[0]
+
+    def revisions(self, plan: Plan) -> tuple[int, ...]:
+        """Revision of each collection that a plan reads, by name."""
+        collections = sorted({s.query.collection for s in plan.sources.values()})
+        return tuple(self.revision(c) for c in collections)
 
     def assets(self, collection: str, ids: Sequence[str]) -> dict[str, list[Asset]]:
         """What can be read of some items."""
@@ -187,14 +241,20 @@ class Engine:
             part.warm()
 
     def close(self) -> None:
-        """Close files and databases."""
-        for part in (self.catalogue, self.reader, self.store):
+        """Close files and databases, and end the users' functions."""
+        for part in (self.sandbox, self.catalogue, self.reader, self.store):
             close = getattr(part, "close", None)
             if close is not None:
                 close()
 
 
-def open_engine(data: Path, *, places: Path | None = None, cache_bytes: int | None = None) -> Engine:
+def open_engine(
+    data: Path,
+    *,
+    places: Path | None = None,
+    cache_bytes: int | None = None,
+    sandbox: SandboxSettings | None = None,
+) -> Engine:
     """The engine of a data folder, made where it is not there.
 
     Parameters
@@ -205,6 +265,8 @@ def open_engine(data: Path, *, places: Path | None = None, cache_bytes: int | No
         Folder with the files of places; None takes `places` in the data folder.
     cache_bytes
         Limit of the decoded blocks in memory; None takes a quarter of the machine's.
+    sandbox
+        Limits of the users' own functions; None takes the defaults.
     """
     data.mkdir(parents=True, exist_ok=True)
     return Engine(
@@ -212,6 +274,7 @@ def open_engine(data: Path, *, places: Path | None = None, cache_bytes: int | No
         reader=MosaicReader(cache_bytes=cache_bytes),
         store=SqliteStore(data / "chains.sqlite"),
         places=Places(places or data / "places"),
+        sandbox=sandbox,
     )
 
 

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from earthloom.base.cube import Cube
 from earthloom.base.errors import EarthloomError, TooLarge
 from earthloom.base.grid import Grid
 from earthloom.catalog.protocol import Footprint
-from earthloom.engine.plan import Plan, Step
+from earthloom.engine import function
+from earthloom.engine.plan import Plan
 from earthloom.engine.selection import Selection, SourceItems
 from earthloom.engine.source import Source
+from earthloom.engine.stored import Stored
 from earthloom.processes.arrays import last
 from earthloom.processes.context import Context
 from earthloom.processes.cube import filter_bbox
 from earthloom.raster.reader import Reader
 
+if TYPE_CHECKING:
+    from earthloom.engine.engine import Engine
+
 MAX_READS = 5000  # bands of items that one evaluation may read
 
 
-def evaluate(plan: Plan, grid: Grid, selection: Selection, reader: Reader, *, shown: bool = False) -> Cube:
+def evaluate(
+    plan: Plan, grid: Grid, selection: Selection, engine: Engine, *, shown: bool = False, tenant: str = "local"
+) -> Cube:
     """The values of a plan on a grid.
 
     Parameters
@@ -30,10 +39,12 @@ def evaluate(plan: Plan, grid: Grid, selection: Selection, reader: Reader, *, sh
         Where the values are wanted; each step is evaluated with the margin that later ones need of it.
     selection
         The items of the plan's sources.
-    reader
-        Reads pixels.
+    engine
+        Its reader reads pixels, its sandbox runs the user's own functions.
     shown
         Values as a picture shows them: of several dates the newest valid value, without a dimension of one band.
+    tenant
+        Who asks: functions run in a process that no one else's request ever reaches.
 
     Returns
     -------
@@ -45,6 +56,8 @@ def evaluate(plan: Plan, grid: Grid, selection: Selection, reader: Reader, *, sh
         If a file that is needed is missing or corrupt; names node, item, band and file.
     TooLarge
         If the grid meets too many items.
+    FunctionFailed
+        If a function of the user raises, takes too long, or gives what is no result; names node, line and place.
     """
     target = plan.shown if shown else plan.value
     cubes: dict[int, Cube] = {}
@@ -54,7 +67,7 @@ def evaluate(plan: Plan, grid: Grid, selection: Selection, reader: Reader, *, sh
             if i != target and i not in uses:
                 continue
             try:
-                cubes[i] = _run(step, i, grid.grown(step.grown), cubes, selection, reader)
+                cubes[i] = _run(plan, i, grid.grown(step.grown), cubes, selection, engine, tenant)
             except EarthloomError as error:
                 raise error.at(node=step.node or None) from None
             for used in step.inputs.values():
@@ -64,13 +77,19 @@ def evaluate(plan: Plan, grid: Grid, selection: Selection, reader: Reader, *, sh
     return cubes[target].cropped(grid)
 
 
-def _run(step: Step, i: int, grid: Grid, cubes: dict[int, Cube], selection: Selection, reader: Reader) -> Cube:
+def _run(
+    plan: Plan, i: int, grid: Grid, cubes: dict[int, Cube], selection: Selection, engine: Engine, tenant: str
+) -> Cube:
+    step = plan.steps[i]
     if step.source is not None:
-        return _load(step.source, selection.sources[i], grid, reader)
+        return _load(step.source, selection.sources[i], grid, engine.reader)
     around = grid.grown(step.margin)
     given = {name: cubes[k].cropped(around) for name, k in step.inputs.items()}
     if step.process is None:
         return _newest(given["data"])
+    if step.udf is not None and step.shape is not None:
+        stored = stored_below(plan, step.inputs["data"], selection) if step.udf.raw else None
+        return function.run(step.udf, step.shape, given["data"], grid, stored, engine.sandbox, tenant)
     context = {"ctx": Context(grid)} if step.process.wants_context else {}
     if step.process.kind == "element":
         name = step.process.parameters[0].name
@@ -92,7 +111,7 @@ def _load(source: Source, items: SourceItems, grid: Grid, reader: Reader) -> Cub
         )
     bands = source.bands
     if source.mosaic:
-        values = reader.read(items.assets(here, bands), grid, bands, source.method, items.dtype)
+        values = reader.read(items.assets(here, source), grid, bands, source.method, items.dtype)
         cube = Cube(values, ("bands", "y", "x"), grid, {"bands": bands})
     else:
         shape = (len(items.labels), len(bands), *grid.shape)
@@ -102,9 +121,15 @@ def _load(source: Source, items: SourceItems, grid: Grid, reader: Reader) -> Cub
             by_date.setdefault(items.label(item), []).append(item)
         for label, of_date in by_date.items():
             plane = items.labels.index(label)
-            values[plane] = reader.read(items.assets(of_date, bands), grid, bands, source.method, items.dtype)
+            values[plane] = reader.read(items.assets(of_date, source), grid, bands, source.method, items.dtype)
         cube = Cube(values, ("t", "bands", "y", "x"), grid, {"t": items.labels, "bands": bands})
     return filter_bbox(cube, dict(source.crop)) if source.crop else cube
+
+
+def stored_below(plan: Plan, i: int, selection: Selection) -> dict[str, Stored]:
+    """What the files hold of each band of a step that only chooses bands, in their order."""
+    stored = selection.sources[plan.source_below(i)].stored
+    return {band: stored[band] for band in plan.steps[i].names or ()}
 
 
 def _newest(cube: Cube) -> Cube:

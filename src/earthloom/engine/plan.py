@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from earthloom.base.cube import DIMS
-from earthloom.base.errors import EarthloomError, InvalidGraph, NeedsWholeImage, NotFound
+from earthloom.base.errors import EarthloomError, InvalidArgument, InvalidGraph, NeedsWholeImage, NotFound
 from earthloom.chain import graph
 from earthloom.chain.graph import Node, Parameter, inputs, ordered, references
 from earthloom.chain.key import KEY_DIGITS, canonical_arguments, digests
 from earthloom.chain.parse import parse
 from earthloom.engine.callback import compile_callback
+from earthloom.engine.function import Shape, Udf, read_udf
 from earthloom.engine.source import Source, needed_bands, source_of
 from earthloom.processes.define import Process, get_process
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from earthloom.engine.engine import Engine
 
 BandsOf = Callable[[str], tuple[str, ...]]
+Learn = Callable[["Plan", Udf, str], Shape]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,8 @@ class Step:
         those of bands, else None.
     raw
         Whether the values are the bands' own: only loaded, chosen and masked.
+    udf, shape
+        The user's own function, if the step runs one, and what it gives.
     """
 
     node: str
@@ -59,6 +63,8 @@ class Step:
     dims: tuple[str, ...]
     names: tuple[str, ...] | None
     raw: bool
+    udf: Udf | None = None
+    shape: Shape | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +85,9 @@ class Plan:
         The last node, if it says how values become colours: process id and arguments.
     warnings
         What changes numbers or pictures and may surprise.
+    revision
+        State of the collections that the plan holds for; None if it holds for any. What a function gives of a series
+        may depend on the number of dates.
     """
 
     key: str
@@ -87,23 +96,39 @@ class Plan:
     shown: int
     paint: tuple[str, Mapping[str, Any]] | None
     warnings: tuple[str, ...]
+    revision: tuple[int, ...] | None = None
 
     @property
     def sources(self) -> dict[int, Source]:
         """The sources by number of their step."""
         return {i: s.source for i, s in enumerate(self.steps) if s.source is not None}
 
+    @property
+    def functions(self) -> dict[int, Udf]:
+        """The user's own functions by number of their step."""
+        return {i: s.udf for i, s in enumerate(self.steps) if s.udf is not None}
 
-def plan_for(engine: Engine, key: str) -> Plan:
-    """The plan of a key, from the cache or compiled from the store's graph; NotFound if there is no such chain."""
-    plan = engine.plans.get(key)
-    if plan is None:
-        plan = compile_plan(parse(engine.graph(key)), engine.bands_of)
-        engine.plans.put(key, plan)
-    return plan
+    def source_below(self, i: int) -> int:
+        """Number of the source that a step's first cube goes back to."""
+        while self.steps[i].source is None:
+            i = next(iter(self.steps[i].inputs.values()))
+        return i
 
 
-def compile_plan(result: Node, bands_of: BandsOf) -> Plan:
+def plan_for(engine: Engine, key: str, tenant: str = "local") -> Plan:
+    """The plan of a key, from the cache or compiled from the store's graph; NotFound if there is no such chain.
+
+    The functions of a chain that was posted to another process are tried here once, on behalf of the tenant.
+    """
+    return engine.kept_plan(key) or engine.compile(parse(engine.graph(key)), tenant)
+
+
+def assume(before: Plan, udf: Udf, digest: str) -> Shape:
+    """In place of a trial: a function gives what it declares, else one band."""
+    return Shape.assumed(udf)
+
+
+def compile_plan(result: Node, bands_of: BandsOf, learn: Learn = assume) -> Plan:
     """Compile a chain.
 
     Parameters
@@ -112,6 +137,9 @@ def compile_plan(result: Node, bands_of: BandsOf) -> Plan:
         The result node.
     bands_of
         Names of the bands of a collection; NotFound if there is no such collection.
+    learn
+        What a function gives. Told are a plan of what goes into it (`value` is that step), the function, and the
+        digest of the node.
 
     Raises
     ------
@@ -134,28 +162,31 @@ def compile_plan(result: Node, bands_of: BandsOf) -> Plan:
     unique: dict[str, Node] = {}
     nodes = [n for n in ordered(value) if unique.setdefault(known[id(n)], n) is n]
     steps: list[Step] = []
-    number: dict[str, int] = {}
+    number: dict[tuple[str, bool], int] = {}
     needs = needed_bands(nodes, known)
-    inside = _inside_sources(nodes, known)
-    for node in nodes:
-        if known[id(node)] in inside:
-            continue
-        try:
-            step = _step(node, steps, number, known, bands_of, needs)
-        except EarthloomError as error:
-            raise error.at(node=node.name) from None
-        number[known[id(node)]] = len(steps)
-        steps.append(step)
-
+    uses = _uses(nodes, known)
     warnings = []
+    for node in nodes:
+        for stored in sorted(uses.get(known[id(node)], ())):
+            try:
+                step = _step(node, stored, steps, number, known, bands_of, needs)
+                if step.udf is not None:
+                    before = _before(f"{known[id(result)]}/{len(steps)}", steps, step)
+                    step = _with_shape(step, learn(before, step.udf, known[id(node)]))
+            except EarthloomError as error:
+                raise error.at(node=node.name) from None
+            if step.shape is not None and not step.shape.known and learn is not assume:
+                gives = "one band" if step.shape.bands == 1 else f"{step.shape.bands} bands"
+                warnings.append(f"The function of {node.name} could not be tried; it is taken to give {gives}.")
+            number[known[id(node)], stored] = len(steps)
+            steps.append(step)
+
     last = shown = len(steps) - 1
     if "t" in steps[last].dims:
         warnings.append("A picture shows the newest valid value of several dates; reduce t to choose another.")
     if steps[last].dims[:-2]:
         dims = tuple(d for d in steps[last].dims if d != "t")
-        steps.append(
-            replace(steps[last], node="", process=None, source=None, inputs={"data": last}, margin=0, dims=dims)
-        )
+        steps.append(Step("", None, None, {"data": last}, {}, 0, 0, dims, steps[last].names, steps[last].raw))
         shown = last + 1
     return Plan(
         key=known[id(result)][:KEY_DIGITS],
@@ -169,8 +200,9 @@ def compile_plan(result: Node, bands_of: BandsOf) -> Plan:
 
 def _step(
     node: Node,
+    stored: bool,
     steps: list[Step],
-    number: Mapping[str, int],
+    number: Mapping[tuple[str, bool], int],
     known: Mapping[int, str],
     bands_of: BandsOf,
     needs: Mapping[str, frozenset[str] | None],
@@ -178,19 +210,25 @@ def _step(
     process = get_process(node.process_id)
     if process.kind == "source":
         source = source_of(node, bands_of, needs[known[id(node)]])
+        if stored and source.numbers == "physical":
+            source = replace(source, numbers="stored")
         loaded: tuple[str, ...] = DIMS[1:] if source.mosaic else DIMS
-        return Step(node.name, None, source, {}, {}, 0, 0, loaded, source.bands, True)
+        return Step(node.name, None, source, {}, {}, 0, 0, loaded, source.bands, source.numbers == "physical")
     if process.kind == "paint":
         raise InvalidGraph(f"{process.id} is not the last step.", hint="Colour comes after all values are computed.")
     if process.kind in ("binary", "reducer") or (process.kind == "element" and process.standard):
         place = "reduce_dimension" if process.kind == "reducer" else "apply"
         raise InvalidGraph(f"{process.id} works on single values.", hint=f"Put it into the callback of {place}.")
     arguments = canonical_arguments(process, node.arguments)
-    cubes = {name: number[known[id(v)]] for name, v in arguments.items() if isinstance(v, Node)}
+    stored = stored or _wants_stored(node)
+    cubes = {name: number[known[id(v)], stored] for name, v in arguments.items() if isinstance(v, Node)}
     for p in process.parameters:
         if p.schema.subtype == "datacube" and p.name not in cubes:
             raise InvalidGraph(f"{p.name} of {process.id} is not the result of a step.", argument=p.name)
     static = {name: _static(v) for name, v in process.with_defaults(arguments).items() if name not in cubes}
+    if process.kind == "udf":
+        udf = read_udf(static)
+        return Step(node.name, process, None, cubes, static, udf.margin, 0, ("y", "x"), None, False, udf)
     margin = process.margin_px(static)
     if margin == "global":
         raise NeedsWholeImage(
@@ -198,6 +236,17 @@ def _step(
         )
     dims, names, raw = _meaning(process, arguments, {name: steps[i] for name, i in cubes.items()})
     return Step(node.name, process, None, cubes, static, margin, 0, dims, names, raw)
+
+
+def _before(key: str, steps: list[Step], step: Step) -> Plan:
+    """A plan of what goes into a function."""
+    value = step.inputs["data"]
+    return Plan(key, tuple(_with_grown([*steps, step])[:-1]), value, value, None, ())
+
+
+def _with_shape(step: Step, shape: Shape) -> Step:
+    names = tuple(map(str, range(shape.bands))) if "bands" in shape.dims else None
+    return replace(step, dims=shape.dims, names=names, shape=shape)
 
 
 def _static(value: Any) -> Any:
@@ -263,14 +312,44 @@ def _check_band(band: str, names: tuple[str, ...] | None) -> None:
         raise NotFound.name("band", band, names, band=band, argument="bands")
 
 
-def _inside_sources(nodes: list[Node], known: Mapping[int, str]) -> set[str]:
-    """Digests of nodes that are only part of a source, such as the `load_collection` under a `mosaic`."""
-    used_by: dict[str, set[Literal["source", "step"]]] = {known[id(nodes[-1])]: {"step"}}
-    for node in nodes:
-        kind: Literal["source", "step"] = "source" if get_process(node.process_id).kind == "source" else "step"
+def _wants_stored(node: Node) -> bool:
+    context = node.arguments.get("context")
+    return node.process_id == "run_udf" and isinstance(context, Mapping) and context.get("raw") is True
+
+
+def _uses(nodes: list[Node], known: Mapping[int, str]) -> dict[str, set[bool]]:
+    """How the result of each node is wanted as a step, by digest: False as physical values, True as stored numbers.
+
+    Nodes that are only part of a source, such as the `load_collection` under a `mosaic`, are no steps.
+    """
+    uses = {known[id(nodes[-1])]: {False}}
+    for node in reversed(nodes):
+        mine = uses.get(known[id(node)], set())
+        if get_process(node.process_id).kind == "source":
+            continue
+        if _wants_stored(node):
+            _check_stored(node)
+            mine = {True}
         for used in inputs(node):
-            used_by.setdefault(known[id(used)], set()).add(kind)
-    return {digest for digest, kinds in used_by.items() if kinds == {"source"}}
+            uses.setdefault(known[id(used)], set()).update(mine)
+    return uses
+
+
+def _check_stored(node: Node) -> None:
+    """Between the files and a function that wants raw numbers, bands may be chosen and nothing else."""
+    below = node.arguments["data"]
+    while isinstance(below, Node) and get_process(below.process_id).kind != "source":
+        arguments = below.arguments
+        one = below.process_id == "reduce_dimension" and arguments["dimension"] in ("bands", "band")
+        picks = one and arguments["reducer"].result.process_id == "array_element"
+        if below.process_id != "filter_bands" and not (picks and "label" in arguments["reducer"].result.arguments):
+            raise InvalidArgument(
+                f"raw hands over the numbers of the files, and {below.process_id} makes others of them.",
+                hint="Run the function right after the load, the mosaic or the choice of bands; or leave raw out.",
+                node=node.name,
+                argument="context",
+            )
+        below = arguments["data"]
 
 
 def _with_grown(steps: list[Step]) -> list[Step]:

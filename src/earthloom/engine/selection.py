@@ -6,7 +6,7 @@ A selection is kept until the catalogue changes.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,14 +15,17 @@ from numpy.typing import NDArray
 from earthloom.base import times
 from earthloom.base.asset import Asset
 from earthloom.base.canon import digest
+from earthloom.base.errors import ReadError
 from earthloom.catalog.protocol import Bbox, Footprint
 from earthloom.engine.source import Source
+from earthloom.engine.stored import Stored, offset_of, stored_of
 
 if TYPE_CHECKING:
     from earthloom.engine.engine import Engine
     from earthloom.engine.plan import Plan
 
 WIDE = ("int32", "uint32", "int64", "uint64", "float64")  # computed in float64, all others in float32
+OFFSETS_LOOKED_UP = 1000  # items of a source whose offsets decide on the type of its digital numbers
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -39,6 +42,8 @@ class SourceItems:
         Rectangle of each item in degrees, (items, 4).
     dtype
         float32, or float64 if a band is stored wider.
+    stored
+        What the files hold, by band; only of sources of other than physical values.
     """
 
     items: tuple[Footprint, ...]
@@ -46,6 +51,7 @@ class SourceItems:
     boxes: NDArray[np.float64]
     dtype: str
     find_assets: Callable[[Sequence[str]], Mapping[str, Sequence[Asset]]]
+    stored: Mapping[str, Stored]
 
     def meeting(self, box: Bbox) -> list[Footprint]:
         """The items whose rectangle meets a box, in order."""
@@ -61,10 +67,30 @@ class SourceItems:
         """Label of an item on the axis t."""
         return times.to_text(times.from_ms(item.t_ms))
 
-    def assets(self, items: Sequence[Footprint], bands: Sequence[str]) -> list[Asset]:
-        """The assets of some items for some bands, in the order of the items."""
+    def assets(self, items: Sequence[Footprint], source: Source) -> list[Asset]:
+        """The assets of some items for the bands of the source, in the order of the items.
+
+        Those of stored or digital numbers have no scale.
+
+        Raises
+        ------
+        ReadError
+            If an item stores other numbers than the collection says.
+        """
         found = self.find_assets([f.id for f in items])
-        return [a for f in items for a in found[f.id] if a.band in bands]
+        assets = [a for f in items for a in found[f.id] if a.band in source.bands]
+        if source.numbers == "physical":
+            return assets
+        for a in assets:
+            if not np.can_cast(a.dtype, self.stored[a.band].dtype):
+                raise ReadError(
+                    f"{a.band} of {a.item} is stored as {a.dtype}, in other items as {self.stored[a.band].dtype}.",
+                    hint="Compute with physical values.",
+                    item=a.item,
+                    band=a.band,
+                    file=a.href,
+                )
+        return [replace(a, scale=1.0, offset=offset_of(a) if source.numbers == "digital" else 0.0) for a in assets]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -104,8 +130,7 @@ def selection_for(engine: Engine, plan: Plan) -> Selection:
         If a filter names a property that no item has.
     """
     sources = plan.sources
-    collections = sorted({s.query.collection for s in sources.values()})
-    revision = tuple(engine.revision(c) for c in collections)
+    revision = engine.revisions(plan)
     cached = engine.selections.get(plan.key)
     if cached is not None and cached.revision == revision:
         return cached
@@ -131,12 +156,25 @@ def _items(engine: Engine, source: Source) -> SourceItems:
         # The axis of time must not hold items without any of the bands; a mosaic does not see them anyway.
         found = find([f.id for f in items])
         items = [f for f in items if any(a.band in source.asked for a in found[f.id])]
-    stored = {b["name"]: b.get("data_type", "float32") for b in engine.band_docs(collection)}
-    wide = any(stored.get(b) in WIDE for b in source.bands)
+    docs = {b["name"]: b for b in engine.band_docs(collection)}
+    wide = any(docs[b].get("data_type", "float32") in WIDE for b in source.bands)
+    offsets = {b: _offsets(items, b, find) if source.numbers == "digital" else () for b in source.bands}
+    physical = source.numbers == "physical"
     return SourceItems(
         items=tuple(items),
         labels=tuple(sorted({SourceItems.label(f) for f in items})),
         boxes=np.array([f.bbox for f in items], np.float64).reshape(-1, 4),
         dtype="float64" if wide else "float32",
         find_assets=find,
+        stored={} if physical else {b: stored_of(docs[b], offsets[b]) for b in source.bands},
     )
+
+
+def _offsets(
+    items: Sequence[Footprint], band: str, find: Callable[[Sequence[str]], Mapping[str, Sequence[Asset]]]
+) -> list[int] | None:
+    """The offsets of a band's digital numbers; None if there are too many items to look at each."""
+    if len(items) > OFFSETS_LOOKED_UP:
+        return None
+    found = find([f.id for f in items])
+    return [offset_of(a) for f in items for a in found[f.id] if a.band == band]

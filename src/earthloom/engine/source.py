@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from earthloom.base import times
 from earthloom.base.errors import InvalidArgument, InvalidGraph, NotFound
@@ -13,6 +13,8 @@ from earthloom.chain.graph import Callback, Node, Parameter, inputs, ordered, re
 from earthloom.chain.key import canonical_arguments
 from earthloom.processes.define import get_process
 from earthloom.raster.reader import Method
+
+Numbers = Literal["physical", "stored", "digital"]
 
 _OPERATORS = {"lt": "<", "lte": "<=", "gt": ">", "gte": ">=", "eq": "=", "neq": "!="}
 _FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "!=": "!="}
@@ -36,6 +38,8 @@ class Source:
         Resampling.
     crop
         Box outside of which there is no data, in degrees; None crops nothing.
+    numbers
+        Physical values, the numbers of the files as stored, or these with their offset taken off.
     """
 
     query: Search
@@ -44,15 +48,22 @@ class Source:
     mosaic: bool
     method: Method
     crop: Mapping[str, Any] | None
+    numbers: Numbers = "physical"
 
 
 def source_of(node: Node, bands_of: Callable[[str], tuple[str, ...]], needed: frozenset[str] | None) -> Source:
-    """The source that ends in `node`, which may be load_collection, select_items, resample_spatial or mosaic."""
+    """The source that ends in `node`.
+
+    It may be load_collection, select_items, resample_spatial, mosaic or digital_numbers.
+    """
     mosaic, method, chosen = False, "near", {}
+    numbers: Numbers = "physical"
     while node.process_id != "load_collection":
         arguments = canonical_arguments(get_process(node.process_id), node.arguments)
         if node.process_id == "mosaic":
             mosaic = True
+        elif node.process_id == "digital_numbers":
+            numbers = "digital"
         elif node.process_id == "resample_spatial":
             if arguments.get("resolution") or arguments.get("projection"):
                 raise InvalidArgument(
@@ -90,6 +101,7 @@ def source_of(node: Node, bands_of: Callable[[str], tuple[str, ...]], needed: fr
         mosaic=mosaic,
         method=cast(Method, method),
         crop=crop,
+        numbers=numbers,
     )
 
 

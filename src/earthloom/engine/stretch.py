@@ -23,7 +23,7 @@ PERCENTILES = (2, 98)
 Range = tuple[float, float]
 
 
-def style_for(engine: Engine, plan: Plan, selection: Selection) -> Style:
+def style_for(engine: Engine, plan: Plan, selection: Selection, tenant: str = "local") -> Style:
     """How a plan's values become colours; from the cache while the catalogue stays as it is.
 
     A range that the chain leaves out is the mean +- 2 standard deviations of the band, as ingested, where the values
@@ -38,12 +38,12 @@ def style_for(engine: Engine, plan: Plan, selection: Selection) -> Style:
     name = f"{plan.key}/{selection.revision}"
     style = engine.styles.get(name)
     if style is None:
-        style = _style(engine, plan, selection)
+        style = _style(engine, plan, selection, tenant)
         engine.styles.put(name, style)
     return style
 
 
-def _style(engine: Engine, plan: Plan, selection: Selection) -> Style:
+def _style(engine: Engine, plan: Plan, selection: Selection, tenant: str) -> Style:
     shown = plan.steps[plan.shown]
     kind, arguments = plan.paint or ("", {})
     bands = shown.names or ()
@@ -62,7 +62,7 @@ def _style(engine: Engine, plan: Plan, selection: Selection) -> Style:
             )
         vmin, vmax = arguments.get("vmin"), arguments.get("vmax")
         if vmin is None or vmax is None:
-            low, high = _automatic(engine, plan, selection)[0]
+            low, high = _automatic(engine, plan, selection, tenant)[0]
             vmin, vmax = (low if vmin is None else vmin), (high if vmax is None else vmax)
             vmin, vmax = min(vmin, vmax), max(vmin, vmax)
         what, unit = quantity(engine.graph(plan.key))
@@ -78,14 +78,14 @@ def _style(engine: Engine, plan: Plan, selection: Selection) -> Style:
     for name, given in (("vmin", lows), ("vmax", highs)):
         if given is not None and len(given) != 3:
             raise InvalidArgument(f"{name} of rgb holds {len(given)} numbers instead of three.", argument=name)
-    automatic = _automatic(engine, plan, selection) if lows is None or highs is None else []
+    automatic = _automatic(engine, plan, selection, tenant) if lows is None or highs is None else []
     lows = lows if lows is not None else [low for low, _ in automatic]
     highs = highs if highs is not None else [high for _, high in automatic]
     ranges = tuple((float(low), float(high)) for low, high in zip(lows, highs, strict=True))
     return RgbStyle(bands=bands, ranges=ranges)  # type: ignore[arg-type]
 
 
-def _automatic(engine: Engine, plan: Plan, selection: Selection) -> list[Range]:
+def _automatic(engine: Engine, plan: Plan, selection: Selection, tenant: str) -> list[Range]:
     shown = plan.steps[plan.shown]
     if shown.raw and shown.names:
         found = [_from_statistics(_band_doc(engine, plan, b)) for b in shown.names]
@@ -94,7 +94,7 @@ def _automatic(engine: Engine, plan: Plan, selection: Selection) -> list[Range]:
     if selection.empty:
         return [(0.0, 1.0)] * max(1, len(shown.names or ()))
     grid = preview_grid(engine, plan, selection, SAMPLE_PX)
-    cube = evaluate(plan, grid, selection, engine.reader, shown=True)
+    cube = evaluate(plan, grid, selection, engine, shown=True, tenant=tenant)
     planes = cube.values if "bands" in cube.dims else cube.values[None]
     return [_percentiles(p) for p in planes]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from earthloom.base.canon import digest
 from earthloom.base.errors import EmptySelection, InvalidArgument, TooLarge
-from earthloom.base.grid import WEB_MERCATOR, Grid, Lattice, crs, transformer
+from earthloom.base.grid import MAX_ZOOM, TILE_PX, WEB_MERCATOR, WORLD_HALF_M, Grid, Lattice, crs, transformer
 from earthloom.catalog.protocol import Bbox
 from earthloom.chain.canonical import canonical_argument
 from earthloom.engine.plan import Plan
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 MERCATOR_LATITUDE = math.degrees(math.atan(math.sinh(math.pi)))
 MAX_VALUES = 100_000_000
 METRES_A_DEGREE = 111_320.0  # of the equator
+SOME_ZOOM = 12  # of collections that do not tell their resolution
 ENGINE_VERSION = 1  # raised when the same chain and items give other pixels
 
 
@@ -100,10 +101,30 @@ def compute_grid(
     return grid
 
 
-def etag(key: str, selection: Selection, style: Style | None, grid: Grid) -> str:
-    """Tag of what a grid shows: the chain, the items that meet the grid, the colours, the engine's version."""
-    colours = None if style is None else style.digest()
-    return digest([key, selection.digest(grid.lonlat_bounds()), colours, ENGINE_VERSION])[:32]
+def native_zoom(engine: Engine, plan: Plan, source: int, lat: float) -> int:
+    """The zoom whose pixels are nearest to the finest band of a source, at a latitude."""
+    bands = plan.sources[source].bands
+    docs = [b for b in engine.band_docs(plan.sources[source].query.collection) if b["name"] in bands]
+    found = [float(d["raster:spatial_resolution"]) for d in docs if "raster:spatial_resolution" in d]
+    if not found:
+        return SOME_ZOOM
+    geographic = crs(engine.epsg_of(plan.sources[source].query.collection)).is_geographic
+    metres = min(found) * (METRES_A_DEGREE if geographic else 1.0)
+    pixel = 2 * WORLD_HALF_M * math.cos(math.radians(lat)) / TILE_PX
+    return min(max(round(math.log2(pixel / metres)), 0), MAX_ZOOM)
+
+
+def etag(engine: Engine, plan: Plan, selection: Selection, style: Style | None, grid: Grid) -> str:
+    """Tag of what a grid shows.
+
+    That is the chain, the items that meet the grid, the colours, the engine's version; with functions of users also
+    the libraries that these may use.
+    """
+    parts: list[Any] = [plan.key, selection.digest(grid.lonlat_bounds()), None if style is None else style.digest()]
+    if plan.functions:
+        report = engine.sandbox.report()
+        parts += [report.architecture, dict(report.libraries)]
+    return digest([*parts, ENGINE_VERSION])[:32]
 
 
 def _extent(plan: Plan, selection: Selection) -> Bbox:

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import tempfile
-from collections.abc import Iterator
-from typing import IO, Annotated
+from typing import IO, Annotated, Any
 
-import numpy as np
-import orjson
-from fastapi import APIRouter, Query, Request
-from starlette.responses import Response, StreamingResponse
+from fastapi import APIRouter, Query
+from starlette.responses import Response
 
 from earthloom.base.cube import Cube
 from earthloom.base.errors import InvalidArgument
@@ -23,25 +18,26 @@ from earthloom.engine.plan import plan_for
 from earthloom.engine.selection import selection_for
 from earthloom.engine.stretch import style_for
 from earthloom.engine.views import compute_grid, point_grid, preview_grid
+from earthloom.server.access import Tenant
 from earthloom.server.body import OPENAPI, Document, Json
-from earthloom.server.context import Context, TheEngine
+from earthloom.server.context import TheContext, has_functions
+from earthloom.server.npz import NPZ, send, write_cube
+from earthloom.server.tokens import LOCAL
 
 router = APIRouter(tags=["values"])
 
-NPZ = "application/x-npz"
-_PIECE_BYTES = 1 << 20
 
-
-def get_point(engine: Engine, key: str, lon: float, lat: float, z: int) -> Cube:
+def get_point(engine: Engine, key: str, lon: float, lat: float, z: int, tenant: str = LOCAL) -> Cube:
     """The values of a chain in the one pixel of zoom `z` that holds the point."""
-    plan = plan_for(engine, key)
+    plan = plan_for(engine, key, tenant)
     selection = selection_for(engine, plan)
-    return evaluate(plan, point_grid(lon, lat, z), selection, engine.reader)
+    return evaluate(plan, point_grid(lon, lat, z), selection, engine, tenant=tenant)
 
 
 @router.get("/point/{key}")
 async def point(
-    request: Request,
+    context: TheContext,
+    who: Tenant,
     key: str,
     lon: Annotated[float, Query(ge=-180, le=180)],
     lat: Annotated[float, Query(ge=-90, le=90)],
@@ -51,9 +47,8 @@ async def point(
 
     `values` has the dimensions `dims` (none: a number), with their `labels`; null is no data.
     """
-    context: Context = request.app.state.context
-    loop = asyncio.get_running_loop()
-    cube = await loop.run_in_executor(context.pixels, get_point, context.engine, key, lon, lat, z)
+    functions = await context.uses_functions(key)
+    cube = await context.run(who, functions, get_point, context.engine, key, lon, lat, z, who, tile=True)
     dims = cube.dims[:-2]
     document = {
         "lon": lon,
@@ -68,18 +63,24 @@ async def point(
 
 
 @router.get("/preview/{key}.png")
-def preview(key: str, engine: TheEngine, size: Annotated[int, Query(ge=16, le=2048)] = 512) -> Response:
+async def preview(
+    context: TheContext, who: Tenant, key: str, size: Annotated[int, Query(ge=16, le=2048)] = 512
+) -> Response:
     """A picture of the chain over its whole selection, at most `size` pixels wide and high."""
-    plan = plan_for(engine, key)
-    selection = selection_for(engine, plan)
-    style = style_for(engine, plan, selection)
-    grid = preview_grid(engine, plan, selection, size)
-    body = encode(paint(evaluate(plan, grid, selection, engine.reader, shown=True), style))
+    body = await context.run(who, await context.uses_functions(key), _preview, context.engine, key, size, who)
     return Response(body, media_type="image/png", headers={"Cache-Control": "no-cache"})
 
 
+def _preview(engine: Engine, key: str, size: int, tenant: str) -> bytes:
+    plan = plan_for(engine, key, tenant)
+    selection = selection_for(engine, plan)
+    style = style_for(engine, plan, selection, tenant)
+    grid = preview_grid(engine, plan, selection, size)
+    return encode(paint(evaluate(plan, grid, selection, engine, shown=True, tenant=tenant), style))
+
+
 @router.post("/compute", openapi_extra=OPENAPI, responses={200: {"content": {NPZ: {}}}})
-def compute(document: Document, engine: TheEngine) -> Response:
+async def compute(document: Document, context: TheContext, who: Tenant) -> Response:
     """The values of a chain before colour.
 
     The body is `{"process_graph": ..., "area": ..., "resolution": ..., "crs": ...}`: the area as west, south, east,
@@ -93,41 +94,11 @@ def compute(document: Document, engine: TheEngine) -> Response:
     wanted = {name: document.pop(name, None) for name in ("area", "resolution", "crs")}
     if not isinstance(wanted["resolution"], int | float | None):
         raise InvalidArgument("The resolution is no number.", argument="resolution")
-    plan = plan_for(engine, engine.put(document))
+    return send(await context.run(who, has_functions(document), _compute, context.engine, document, wanted, who))
+
+
+def _compute(engine: Engine, document: dict[str, Any], wanted: dict[str, Any], tenant: str) -> IO[bytes]:
+    plan = plan_for(engine, engine.put(document, tenant), tenant)
     selection = selection_for(engine, plan)
     grid = compute_grid(engine, plan, selection, **wanted)
-    file = write_cube(evaluate(plan, grid, selection, engine.reader))
-    return StreamingResponse(_pieces(file), media_type=NPZ, headers={"Content-Length": str(_size(file))})
-
-
-def write_cube(cube: Cube) -> IO[bytes]:
-    """A cube as a temporary .npz file, at its beginning: large ones never lie in memory twice."""
-    grid, lattice = cube.grid, cube.grid.lattice
-    header = {
-        "dims": cube.dims,
-        "labels": {d: list(cube.labels[d]) for d in cube.dims[:-2]},
-        "grid": {
-            **{name: getattr(lattice, name) for name in ("epsg", "res_x", "res_y", "x0", "y0")},
-            **{name: getattr(grid, name) for name in ("col", "row", "width", "height")},
-        },
-    }
-    file = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the answer is sent
-    try:
-        np.savez(file, values=cube.values, header=np.array(orjson.dumps(header).decode()))
-    except BaseException:
-        file.close()
-        raise
-    file.seek(0)
-    return file
-
-
-def _size(file: IO[bytes]) -> int:
-    end = file.seek(0, 2)
-    file.seek(0)
-    return end
-
-
-def _pieces(file: IO[bytes]) -> Iterator[bytes]:
-    with file:
-        while piece := file.read(_PIECE_BYTES):
-            yield piece
+    return write_cube(evaluate(plan, grid, selection, engine, tenant=tenant))

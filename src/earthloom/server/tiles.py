@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,6 +14,7 @@ from starlette.routing import Route
 
 from earthloom.base.errors import InvalidArgument
 from earthloom.base.grid import MAX_ZOOM
+from earthloom.catalog.protocol import Bbox
 from earthloom.engine.encode import encode, encode_npy
 from earthloom.engine.engine import Engine
 from earthloom.engine.evaluate import evaluate
@@ -23,9 +23,11 @@ from earthloom.engine.plan import plan_for
 from earthloom.engine.selection import selection_for
 from earthloom.engine.stretch import style_for
 from earthloom.engine.views import etag, tile_grid
+from earthloom.server.access import tenant
 from earthloom.server.addresses import address
 from earthloom.server.body import Json
 from earthloom.server.context import Context
+from earthloom.server.tokens import LOCAL
 
 Kind = Literal["png", "npy"]
 MEDIA = {"png": "image/png", "npy": "application/x-npy"}
@@ -40,7 +42,9 @@ class Tile:
     timing: str
 
 
-def get_tile(engine: Engine, key: str, z: int, x: int, y: int, kind: Kind = "png", known: str = "") -> Tile:
+def get_tile(
+    engine: Engine, key: str, z: int, x: int, y: int, kind: Kind = "png", known: str = "", tenant: str = LOCAL
+) -> Tile:
     """One tile of a chain: from its key to bytes.
 
     Parameters
@@ -53,17 +57,19 @@ def get_tile(engine: Engine, key: str, z: int, x: int, y: int, kind: Kind = "png
         `png` is the painted picture, `npy` the values before colour, (t, bands, y, x) or fewer.
     known
         The header `If-None-Match`: tags of the pictures that the asker has.
+    tenant
+        Who asks: users' functions run in processes of their own for each.
     """
     clock = _Clock()
     grid = tile_grid(z, x, y)
-    plan = plan_for(engine, key)
+    plan = plan_for(engine, key, tenant)
     selection = selection_for(engine, plan)
-    style = style_for(engine, plan, selection) if kind == "png" else None
-    tag = f'"{etag(key, selection, style, grid)}"'
+    style = style_for(engine, plan, selection, tenant) if kind == "png" else None
+    tag = f'"{etag(engine, plan, selection, style, grid)}"'
     clock.lap("plan")
     if _matches(tag, known):
         return Tile(tag, None, clock.text())
-    cube = evaluate(plan, grid, selection, engine.reader, shown=kind == "png")
+    cube = evaluate(plan, grid, selection, engine, shown=kind == "png", tenant=tenant)
     clock.lap("evaluate")
     if style is None:
         return Tile(tag, encode_npy(cube.values), clock.text())
@@ -82,9 +88,11 @@ async def tile(context: Context, request: Request) -> Response:
         raise InvalidArgument(f'There are no tiles of kind "{kind}".', hint="Ask for .png or .npy.", argument="y")
     z, x, y = (_number(name, text) for name, text in (("z", path["z"]), ("x", path["x"]), ("y", row)))
     known = request.headers.get("if-none-match", "")
-    made = await asyncio.get_running_loop().run_in_executor(
-        context.pixels, get_tile, context.engine, path["key"], z, x, y, kind, known
-    )
+    who, key = tenant(request), path["key"]
+    with context.metrics.tile() as said:
+        said["user_code"] = functions = await context.uses_functions(key)
+        made = await context.run(who, functions, get_tile, context.engine, key, z, x, y, kind, known, who, tile=True)
+        said["known"] = made.body is None
     # no-cache: kept by the browser but asked for again each time, for a new item changes the pixels of an old key.
     headers = {"ETag": made.tag, "Cache-Control": "no-cache", "Server-Timing": made.timing}
     if made.body is None:
@@ -92,13 +100,11 @@ async def tile(context: Context, request: Request) -> Response:
     return Response(made.body, headers=headers, media_type=MEDIA[kind])
 
 
-def describe(context: Context, request: Request) -> Response:
+async def describe(context: Context, request: Request) -> Response:
     """`/tiles/{key}/tilejson.json`: the tiles as TileJSON 3.0.0, for any web map."""
-    engine = context.engine
-    key = request.path_params["key"]
-    plan = plan_for(engine, key)
-    selection = selection_for(engine, plan)
-    west, south, east, north = selection.bbox or (-180.0, -90.0, 180.0, 90.0)
+    who, key = tenant(request), request.path_params["key"]
+    bbox, attribution = await context.run(who, await context.uses_functions(key), _about, context.engine, key, who)
+    west, south, east, north = bbox or (-180.0, -90.0, 180.0, 90.0)
     if west > east:
         # TileJSON knows no rectangle across the antimeridian.
         west, east = -180.0, 180.0
@@ -109,17 +115,25 @@ def describe(context: Context, request: Request) -> Response:
         "bounds": [west, south, east, north],
         "minzoom": 0,
         "maxzoom": MAX_ZOOM,
-        "attribution": engine.attribution(plan),
+        "attribution": attribution,
     }
     return Json(document, headers={"Cache-Control": "no-cache"})
 
 
+def _about(engine: Engine, key: str, tenant: str) -> tuple[Bbox | None, str]:
+    plan = plan_for(engine, key, tenant)
+    return selection_for(engine, plan).bbox, engine.attribution(plan)
+
+
+PATHS: Mapping[str, Callable[[Context, Request], Any]] = {
+    "/tiles/{key}/tilejson.json": describe,
+    "/tiles/{key}/{z}/{x}/{y}": tile,
+}
+
+
 def routes(context: Context) -> list[Route]:
     """The two routes of tiles."""
-    return [
-        Route("/tiles/{key}/tilejson.json", partial(describe, context)),
-        Route("/tiles/{key}/{z}/{x}/{y}", partial(tile, context)),
-    ]
+    return [Route(path, partial(answer, context)) for path, answer in PATHS.items()]
 
 
 class _Clock:
