@@ -444,3 +444,56 @@ def finish(
             )
         values = np.rint(values) if declared.kind in "iub" else values.astype(declared)
     return values.astype(np.result_type(declared, np.float32), copy=False), warnings
+
+
+def cube_values(
+    result: Any,
+    img: NDArray[Any],
+    mask: NDArray[np.bool_],
+    dims: Sequence[str],
+    *,
+    margin: int = 0,
+    bands: int | None = None,
+    dtype: str = "",
+    as_type: str = "",
+    own_mask: bool = False,
+    nodata: float | int = math.nan,
+) -> tuple[NDArray[Any], tuple[str, ...], list[str]]:
+    """What a function returned, as the values of a cube: checked, without the margin, no data as NaN.
+
+    Parameters
+    ----------
+    result
+        What the function returned.
+    img, mask, dims
+        What it was given, with the margin, and the names of the axes.
+    margin, bands, dtype
+        What is declared of the function; None and "" are not declared.
+    as_type
+        float32 or float64: type of the values where none is declared; "" takes what fits the result.
+    own_mask, nodata
+        As in `finish`.
+
+    Returns
+    -------
+    Values, the names of their axes, and warnings for the log.
+
+    Raises
+    ------
+    FunctionProblem
+        As `checked` and `finish`; and if the number of bands is not the declared one.
+    """
+    plain = checked(result, img, margin)
+    named = result_dims(dims, img.shape, plain.shape)
+    if bands is not None:
+        if bands == 1 and "bands" in named and plain.shape[-3] == 1:
+            plain, named = plain[..., 0, :, :], tuple(d for d in named if d != "bands")
+        count = plain.shape[-3] if "bands" in named else 1
+        if count != bands:
+            raise FunctionProblem(f"The function is declared to give {bands} bands and returned {plain.shape}.")
+    fits = np.result_type(plain.dtype, np.float32).name
+    wanted = dtype or (as_type if as_type != fits else "")
+    rows, columns = mask.shape[-2:]
+    inside = mask[..., margin : rows - margin, margin : columns - margin]
+    values, warnings = finish(plain, named, inside, dims, dtype=wanted, own_mask=own_mask, nodata=nodata)
+    return values, named, warnings
