@@ -99,7 +99,7 @@ def kill(folder, door, variables, parent):
 
 
 def memory(*_):
-    return np.ones(2 << 30, "uint8").nbytes > 0
+    return np.empty(2 << 30, "uint8").nbytes > 0
 
 
 def descriptors(*_):
