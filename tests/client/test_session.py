@@ -19,7 +19,7 @@ from earthloom.chain.session import Session
 from earthloom.cli.serve import address, listen
 from earthloom.client.api import HttpSession, read_cube
 from earthloom.client.connect import connect
-from earthloom.server.points import write_cube
+from earthloom.server.npz import write_cube
 
 FOREST = (22.152, 45.205)
 

@@ -67,7 +67,8 @@ def test_three_spellings_of_a_body_are_one_chain(http: httpx.Client, one_band: M
     [key] = {answer.json()["key"] for answer in answers}
     assert answers[0].headers["location"] == f"{http.base_url}/chains/{key}"
     document = answers[0].json()
-    assert set(document) == {"key", "tiles", "tilejson", "legend", "warnings"}
+    assert set(document) == {"key", "tiles", "tilejson", "legend", "warnings", "dims", "bands"}
+    assert (document["dims"], document["bands"]) == (["y", "x"], None)
     assert document["tiles"] == f"{http.base_url}/tiles/{key}/{{z}}/{{x}}/{{y}}.png"
     for link in ("tilejson", "legend"):
         assert http.get(document[link]).status_code == 200

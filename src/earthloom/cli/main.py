@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 from earthloom.base.errors import EarthloomError
 from earthloom.cli.demo import demo
+from earthloom.cli.doctor import doctor
 from earthloom.cli.ingest import ingest
 from earthloom.cli.serve import serve
 from earthloom.cli.token import token
@@ -59,6 +60,6 @@ def options(
     """Processing chains over satellite imagery, shown on a map at once."""
 
 
-for command in (demo, serve, ingest):
+for command in (demo, serve, ingest, doctor):
     app.command()(command)
 app.add_typer(token, name="token")

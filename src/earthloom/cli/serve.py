@@ -7,8 +7,9 @@ import os
 import signal
 import socket
 import sys
+import threading
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +17,9 @@ from earthloom.base.errors import InvalidArgument
 from earthloom.base.log import log, to_terminal
 from earthloom.cli.parent import end_with
 from earthloom.cli.stopping import stop_on_signals
+
+if TYPE_CHECKING:
+    from earthloom.sandbox.sandbox import Sandbox
 
 _BACKLOG = 2048
 # What a stopping server waits for answers under way.
@@ -41,7 +45,7 @@ def serve(
     When it is ready, the first line of its output is its address. Ctrl-C stops it.
     """
     from earthloom.server.access import Access
-    from earthloom.server.settings import load
+    from earthloom.server.settings import load, load_sandbox
     from earthloom.server.tokens import Tokens
 
     settings = load(
@@ -53,6 +57,7 @@ def serve(
             "Others than you can reach this server, and nobody has a token yet.",
             hint=f"Make one first: earthloom token add NAME --data {settings.data}",
         )
+    sandbox = load_sandbox(shared=settings.shared, own=own is not None)
     to_terminal()
     stop_on_signals()
     if parent is not None:
@@ -66,7 +71,7 @@ def serve(
         from earthloom.server.version import VERSION
 
         code = 0
-        engine = open_engine(settings.data, places=settings.places, cache_bytes=settings.cache_bytes)
+        engine = open_engine(settings.data, places=settings.places, cache_bytes=settings.cache_bytes, sandbox=sandbox)
         try:
             # Before the first request: a user's first tile must not wait for a compiler.
             engine.warm()
@@ -77,6 +82,8 @@ def serve(
             url = address(listener)
             print(url, flush=True)
             log.info("Earthloom %s answers at %s; its data are in %s. Ctrl-C stops it.", VERSION, url, settings.data)
+            # Beside the first answers: loading all libraries takes seconds, and most chains need none of them.
+            threading.Thread(target=_start, args=(engine.sandbox,), name="sandbox-start", daemon=True).start()
             config = uvicorn.Config(
                 create_app(engine, access, settings.hosts),
                 log_config=None,
@@ -98,6 +105,21 @@ def serve(
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
+
+
+def _start(sandbox: Sandbox) -> None:
+    """Start the sandbox and say how well it isolates."""
+    sandbox.start()
+    report = sandbox.report()
+    if report.level is None:
+        log.warning("Functions of users are refused: the level %s is not to be had.", report.required)
+    elif report.level == "none":
+        log.warning("Functions of users are NOT ISOLATED: they run in a plain process.")
+    else:
+        log.info("Functions of users run at the level %s.", report.level)
+    for fence in report.fences:
+        if not fence.ok:
+            log.info("Fence missing: %s: %s. %s", fence.name, fence.reason, fence.remedy)
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -11,10 +11,11 @@ from starlette.routing import Router
 from starlette.types import ASGIApp
 
 from earthloom.engine.engine import Engine
-from earthloom.server import chains, collections, errors, health, points, tiles
+from earthloom.server import capabilities, chains, collections, errors, functions, health, metrics, points, tiles
 from earthloom.server.access import Access, SignIn
 from earthloom.server.context import Context
 from earthloom.server.guard import LOOPBACK_ORIGINS, Guard
+from earthloom.server.metrics import Metrics
 from earthloom.server.version import VERSION
 
 
@@ -33,17 +34,17 @@ def create_app(engine: Engine, access: Access, hosts: Sequence[str]) -> ASGIApp:
     hosts
         Names under which the server may be asked; none means all.
     """
-    context = Context(engine)
+    context = Context(engine, access, Metrics(engine.sandbox))
     api = FastAPI(title="Earthloom", version=VERSION, docs_url=None, redoc_url=None)
     api.state.context = context
-    for door in (chains, points, collections, health):
+    for door in (chains, points, collections, functions, health, metrics, capabilities):
         api.include_router(door.router)
     errors.install(api)
 
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
         yield
-        context.pixels.shutdown(wait=False, cancel_futures=True)
+        context.close()
 
     front = Router(routes=tiles.routes(context), default=api, lifespan=lifespan)
     return CORSMiddleware(

@@ -2,23 +2,49 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import APIRouter
 from starlette.responses import Response
 
 from earthloom.processes.define import registry
+from earthloom.sandbox.report import Report
 from earthloom.server.body import Json
+from earthloom.server.context import TheEngine
 from earthloom.server.version import VERSION
 
 router = APIRouter(tags=["server"])
 
 
 @router.get("/health")
-def health() -> Response:
-    """That this is Earthloom, and which version."""
-    return Json({"status": "ok", "title": "Earthloom", "version": VERSION}, headers={"Cache-Control": "no-store"})
+def health(engine: TheEngine) -> Response:
+    """That this is Earthloom, which version, and how well users' functions are isolated."""
+    document = {
+        "status": "ok",
+        "title": "Earthloom",
+        "version": VERSION,
+        "sandbox": sandbox_document(engine.sandbox.report()),
+    }
+    return Json(document, headers={"Cache-Control": "no-store"})
 
 
 @router.get("/processes")
 def processes() -> Response:
     """All processes, described as openEO does."""
     return Json({"processes": [process.spec() for _, process in sorted(registry().items())], "links": []})
+
+
+def sandbox_document(report: Report) -> dict[str, Any]:
+    """The sandbox's report as JSON.
+
+    `level` is "full", "container", "minimal" or "none" (not isolated), or null where functions are refused; until
+    `ready` it is not known.
+    """
+    return {
+        "level": report.level,
+        "isolated": report.level not in (None, "none"),
+        "required": report.required,
+        "ready": report.ready,
+        "fences": [dict(zip(("name", "ok", "reason", "remedy"), fence, strict=True)) for fence in report.fences],
+        "libraries": dict(report.libraries),
+    }
