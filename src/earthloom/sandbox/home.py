@@ -77,17 +77,18 @@ class Home:
         end = time.monotonic() + START_S
         while True:
             box = self._wait_for_box(end)
+            spare = self._spare()
+            if spare is not None:
+                self._taken = time.monotonic()
+                self._wake()
+                return spare
             try:
-                spare = self._spares.popleft()
-            except IndexError:
-                try:
-                    return box.worker()
-                except Unavailable:
+                return box.worker()
+            except Unavailable:
+                if not box.alive():
                     self._lost(box)
-                    continue
-            self._taken = time.monotonic()
-            self._wake()
-            return spare
+                elif time.monotonic() > end:
+                    raise
 
     def tend(self) -> None:
         """Start a box if there is none, and see to libraries and spares."""
@@ -105,12 +106,13 @@ class Home:
                 box.preload()
                 if box.complete():
                     self.complete = True
-                    old = [self._spares.popleft() for _ in range(len(self._spares))]
+                    old = [self._spare() for _ in range(len(self._spares))]
                     self._refill(box)
-                    for worker in old:
+                    for worker in filter(None, old):
                         worker.kill()
         except Unavailable:
-            self._lost(box)
+            if not box.alive():
+                self._lost(box)
         except OSError as problem:
             self.problem = str(problem)
 
@@ -121,18 +123,25 @@ class Home:
     def close(self) -> None:
         """End the box and its spares."""
         box, self._box = self._box, None
-        while self._spares:
-            self._spares.popleft().kill()
+        while (spare := self._spare()) is not None:
+            spare.kill()
         if box is not None:
             box.close()
 
     def forget(self) -> None:
         """Let go of everything in a forked process."""
         box, self._box = self._box, None
-        while self._spares:
-            self._spares.popleft().forget()
+        while (spare := self._spare()) is not None:
+            spare.forget()
         if box is not None:
             box.forget()
+
+    def _spare(self) -> Worker | None:
+        """A spare; None if there is none (any more: several threads take them)."""
+        try:
+            return self._spares.popleft()
+        except IndexError:
+            return None
 
     def _refill(self, box: AnyBox) -> None:
         while len(self._spares) < self._wanted:
@@ -158,8 +167,8 @@ class Home:
                 return
             self._box = None
         box.close()
-        while self._spares:
-            self._spares.popleft().kill()
+        while (spare := self._spare()) is not None:
+            spare.kill()
         self._wake()
 
     def _restart(self) -> AnyBox | None:
@@ -174,6 +183,8 @@ class Home:
             try:
                 box = self._start()
                 self.problem = None
+            except Unavailable:  # somebody ended it at once: the next round tries again
+                box = None
             except OSError as problem:
                 self.problem, box = str(problem), None
         with self._changed:

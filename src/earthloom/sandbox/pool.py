@@ -61,12 +61,14 @@ class Pool:
         """
         key = tenant, function.digest
         with self._changed:
-            idle = self._idle.get(key)
-            if idle:
-                kept = idle.pop()
-                if not idle:
-                    del self._idle[key]
-                return kept
+            while idle := self._idle.get(key):
+                kept = idle[-1]
+                if kept.worker.alive():
+                    idle.pop()
+                    if not idle:
+                        del self._idle[key]
+                    return kept
+                self._end(kept)  # with its zygote, or by somebody else
             self._make_room(tenant, wait_s)
             self._count[tenant] += 1
             self.total += 1

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from earthloom.base.errors import Unavailable
 from earthloom.sandbox.function import Function
 from earthloom.sandbox.worker import Died, Failed, Worker
 
@@ -236,6 +237,8 @@ def _loaded(start: Callable[[], Worker]) -> Worker:
         worker.load(_FUNCTION, _DEADLINE_S)
     except (Failed, Died) as problem:
         worker.kill()
+        if isinstance(problem, Died) and problem.blameless:
+            raise Unavailable("The worker of the self-test was ended by somebody else.") from None
         raise OSError(f"the self-test cannot run in a worker: {problem}") from None
     return worker
 
@@ -249,6 +252,8 @@ def _try(worker: Worker, name: str, arguments: Mapping[str, Any]) -> tuple[Probe
     except Failed as problem:
         return Probe(name, False, f"the probe could not be run: {problem}"), True
     except Died as died:
+        if died.blameless:
+            raise Unavailable("The worker of the self-test was ended by somebody else.") from None
         ended = died.kind == "timeout" if name == "loop" else died.signal == signal.SIGSYS
         expected = name in KILLED and ended
         return Probe(name, expected, "" if expected else f"the worker ended otherwise: {died}"), False

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from earthloom.base.errors import FunctionFailed
+from earthloom.base.errors import FunctionFailed, Unavailable
 from earthloom.sandbox import claims
 from earthloom.sandbox.claims import Line
 from earthloom.sandbox.function import Function
@@ -103,10 +103,14 @@ class Worker:
         ------
         OSError
             If a fence does not hold; the text tells which.
+        Unavailable
+            If somebody else ended it.
         """
         try:
             reply = self._receive(0, READY_S, None)
         except Died as died:
+            if died.blameless:
+                raise Unavailable("A worker was ended before it was ready.") from None
             raise OSError(f"a worker ended before it was ready ({died})") from None
         if reply.kind != frames.READY:
             problem = claims.problem(self._link.take_text(reply))
@@ -182,6 +186,10 @@ class Worker:
             raise self._died(fault) from None
         lines = claims.lines(self._text(reply)) if reply.text_bytes else ()
         return Answer(result, lines)
+
+    def alive(self) -> bool:
+        """Whether its process runs."""
+        return not self._process.ended(0)
 
     def kill(self) -> None:
         """End it, without asking."""
