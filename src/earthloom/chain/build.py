@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from earthloom.base.errors import InvalidArgument
 from earthloom.chain import show
 from earthloom.chain.canonical import plain
 from earthloom.chain.graph import Callback, Graph, Node, references, to_json
@@ -14,6 +16,8 @@ from earthloom.chain.key import key
 from earthloom.chain.logs import Logs
 from earthloom.chain.parse import check, parse
 from earthloom.chain.session import current
+from earthloom.chain.steps import chain_steps
+from earthloom.chain.trial import Trial, point_of, try_out
 from earthloom.chain.verbs import Verbs
 
 if TYPE_CHECKING:
@@ -88,6 +92,52 @@ class Chain(Verbs):
     def logs(self) -> Logs:
         """What your functions in the chain printed while tiles were made, and their warnings and errors."""
         return Logs(current().logs(self.graph))
+
+    def test_execute(
+        self,
+        function: Callable[..., Any],
+        /,
+        *args: Any,
+        place: Any = None,
+        zoom: int | None = None,
+        raw: bool = False,
+        **kwargs: Any,
+    ) -> Trial:
+        """Try a function of your own in this Python, on the array that the server would hand over, and on the server.
+
+        Its errors are shown as those of any other function, and the debugger works. The same is then computed by the
+        server and compared. A warning tells if the result depends on where the tiles end.
+
+        Parameters
+        ----------
+        function, args, kwargs, raw
+            As for `execute`.
+        place
+            (lon, lat), a GeoJSON point, or the name of a place. Without it the middle of what the chain selects.
+        zoom
+            Zoom of the 2 x 2 map tiles around the place; without it the one nearest to the finest band.
+
+        Returns
+        -------
+        `input`, `context`, `result`, `server`, `equal`, and both pictures in a notebook.
+
+        Raises
+        ------
+        InvalidArgument
+            As `execute`; and if there is no data at the place.
+        """
+        chain = self.execute(function, *args, raw=raw, **kwargs)
+        for name in ("place", "zoom"):
+            if name in inspect.signature(function).parameters:
+                raise InvalidArgument(
+                    f'{function.__name__} has a parameter named "{name}", which test_execute takes for itself.',
+                    hint="Give the parameter another name.",
+                    argument=name,
+                )
+        session = current()
+        settings = chain.node.arguments["context"]
+        call = chain_steps(chain.graph)[-1].text.partition(", of step")[0]
+        return try_out(session, chain.graph, function, settings, call, point_of(session, place), zoom)
 
     def legend(self) -> dict[str, Any]:
         """What the colours mean: kind ramp, classes or rgb."""
