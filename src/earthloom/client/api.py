@@ -77,6 +77,10 @@ class HttpSession:
         """Check a chain and keep it; its key."""
         return str(self.register(graph)["key"])
 
+    def graph(self, key: str) -> Graph:
+        """The process graph of a key."""
+        return dict(self._json(self._transport.get(f"/chains/{_segment(key)}"))["process_graph"])
+
     def collections(self) -> list[dict[str, Any]]:
         """All collections, as STAC documents."""
         return list(self._json(self._transport.get("/collections"))["collections"])
