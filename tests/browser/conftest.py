@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -29,13 +30,21 @@ class Demo:
     pack: Path
 
 
-@pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    """`earthloom demo` of a copy of the checkout, so that files may be broken and the user's own demo is left alone."""
-    copy = tmp_path_factory.mktemp("checkout")
+@contextlib.contextmanager
+def run_demo(copy: Path, *notebooks: Path) -> Iterator[Demo]:
+    """`earthloom demo` of a copy of the checkout, so that files may be broken and the user's own demo is left alone.
+
+    Parameters
+    ----------
+    copy
+        An empty folder.
+    notebooks
+        Further notebooks that JupyterLab shows beside the tutorials.
+    """
     (copy / "src").symlink_to(CHECKOUT / "src")
     shutil.copytree(CHECKOUT / "examples", copy / "examples", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
-    shutil.copy(Path(__file__).with_name("broken.ipynb"), copy / "examples")
+    for notebook in notebooks:
+        shutil.copy(notebook, copy / "examples")
     env = os.environ | {"PYTHONPATH": str(copy / "src"), "HEADLESS": "1", "IPYTHONDIR": str(copy / "ipython")}
     process = subprocess.Popen(
         [sys.executable, "-m", "earthloom", "demo", "--no-browser", "--port", "0"],
@@ -68,6 +77,13 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
             process.stdout.close()
 
 
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """The demo, one for a worker; with the notebooks of this folder."""
+    with run_demo(tmp_path_factory.mktemp("checkout"), *Path(__file__).parent.glob("*.ipynb")) as running:
+        yield running
+
+
 class Notebook:
     """A notebook in JupyterLab, opened in a page of its own."""
 
@@ -90,6 +106,14 @@ class Notebook:
     def map(self) -> Locator:
         """Leaflet's container of the first map."""
         return self.page.locator(".jp-OutputArea .leaflet-container").first
+
+    def run_cell(self, number: int) -> str:
+        """Run one cell, the first is 0, and wait until it is done; what it printed."""
+        cell = self.cells.nth(number)
+        cell.locator(".jp-InputArea-editor").click()
+        self.page.keyboard.press("Control+Enter")
+        cell.locator(".jp-InputArea-prompt").filter(has_text=re.compile(r"\[\d+\]")).wait_for(timeout=60_000)
+        return "\n".join(cell.locator(".jp-OutputArea-output").all_inner_texts())
 
     def run_all(self) -> None:
         """Run all cells and wait until the last one is done; no cell fails."""

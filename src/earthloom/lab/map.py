@@ -114,7 +114,7 @@ class Map(ipyleaflet.Map):  # type: ignore[misc]
             near = f" The nearest date that has items is {found.nearest[:10]}." if found.nearest else ""
             raise EmptySelection(f"0 items are selected.{near}", hint="Widen the filters.")
         traits = _tiles(session, key, name or self._free_name(item, key), found.attribution, opacity, visible)
-        card = _card(session, key, session.legend(item.graph), found.bbox, _has_function(item.node))
+        card = _card(session, key, session.legend(key), found.bbox, _has_function(item.node))
         layer = self._put(traits, card)
         if self._goes_to_first:
             self.zoom_to(layer)

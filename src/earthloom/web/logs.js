@@ -24,13 +24,12 @@ export function logFeed(url, onlines, signal) {
   };
 }
 
-// "12 lines printed, 3 warnings"; empty if there are none.
+// "12 lines printed, 3 warnings"; empty if there are none. Errors are told by the tiles that failed.
 export function logSummary(lines) {
   const of = (...streams) => lines.filter(({ stream }) => streams.includes(stream)).length;
   const parts = [
     [of("stdout", "stderr"), "line printed", "lines printed"],
     [of("warning"), "warning"],
-    [of("error"), "error"],
   ];
   return parts.filter(([number]) => number > 0).map((part) => plural(...part)).join(", ");
 }
