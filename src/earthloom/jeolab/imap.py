@@ -16,7 +16,7 @@ from earthloom.client.api import HttpSession
 from earthloom.jeolab.calls import told
 from earthloom.jeolab.process import ImageProcess, Key
 from earthloom.lab import map as lab
-from earthloom.lab.view import look_at, selected
+from earthloom.lab.view import look_at
 
 HEIGHT_PX = 400
 
@@ -83,7 +83,7 @@ class Map(lab.Map):
         if chain is None:
             self.zoom_to(layer)
             return self
-        box = selected(current(), chain.node).bbox
+        box = self._selections.of(current(), chain.node).bbox
         if box is None:
             raise EmptySelection("zoomToImageExtent: the chain selects no images.", hint="Widen the filters.")
         centre, zoom = look_at(box, self._height)
@@ -93,12 +93,12 @@ class Map(lab.Map):
         return self
 
 
-def _chain_of(layer: Any) -> tuple[Chain | None, float]:
-    """The chain that a layer's argument stands for, and its opacity from 0 to 1; None for layers of ipyleaflet."""
+def _chain_of(layer: Any) -> tuple[Chain | None, float | None]:
+    """The chain that a layer's argument stands for, None for layers of ipyleaflet; its opacity, if one was said."""
     if isinstance(layer, ImageProcess):
         layer = layer.toLayer()
     if isinstance(layer, Key):
         return layer.chain, layer.opacity
     if isinstance(layer, str):
-        return Chain.from_graph(cast(HttpSession, current()).graph(layer)), 1.0
-    return (layer if isinstance(layer, Chain) else None), 1.0
+        return Chain.from_graph(cast(HttpSession, current()).graph(layer)), None
+    return (layer if isinstance(layer, Chain) else None), None

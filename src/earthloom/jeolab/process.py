@@ -28,10 +28,10 @@ class Key(str):
     """The key of a chain that is kept on the server, with what the map needs beside it."""
 
     chain: Chain
-    opacity: float
+    opacity: float | None  # 0 to 1; None if none was said
 
     @classmethod
-    def of(cls, chain: Chain, opacity: float) -> Key:
+    def of(cls, chain: Chain, opacity: float | None) -> Key:
         """Keep a chain; its key."""
         key = cls(current().put(chain.graph))
         key.chain, key.opacity = chain, opacity
@@ -59,7 +59,7 @@ class ImageProcess:
     def __init__(self, collection: ImageCollection, bands: Sequence[str] = ()) -> None:
         self._collection = collection
         self._known = band_names(collection)
-        self._opacity = OPAQUE
+        self._opacity: float | None = None
         self._start(bands)
 
     def _start(self, bands: Sequence[str]) -> None:
@@ -190,7 +190,7 @@ class ImageProcess:
         return self._become(self._values.where(opaque if other._flat else opaque.min("bands")))
 
     @told
-    def execute(self, function: Callable[..., Any] | str, *args: Any, **kwargs: Any) -> ImageProcess:
+    def execute(self, function: Callable[..., Any] | str, /, *args: Any, **kwargs: Any) -> ImageProcess:
         """Run a function of your own on the bands.
 
         Right after bands were chosen it gets the digital numbers as they are (uint16 for Sentinel-2), after other
@@ -210,7 +210,13 @@ class ImageProcess:
 
     @told
     def testExecute(
-        self, function: Callable[..., Any] | str, *args: Any, place: Any = None, zoom: int | None = None, **kwargs: Any
+        self,
+        function: Callable[..., Any] | str,
+        /,
+        *args: Any,
+        place: Any = None,
+        zoom: int | None = None,
+        **kwargs: Any,
     ) -> Any:
         """Run a function in the notebook on the very array that the server would hand to it; then there too."""
         settings = {"place": place, "zoom": zoom, "raw": self._own}
@@ -248,7 +254,7 @@ class ImageProcess:
         """Opacity of the layer, from 0 (nothing to see) to 255."""
         if not 0 <= number(value, "opacity", "value") <= OPAQUE:
             raise InvalidArgument(f"opacity takes 0 to {OPAQUE}, not {value}.", argument="value")
-        self._opacity = int(value)
+        self._opacity = value / OPAQUE
         return self
 
     def _opaque(self) -> Chain:
@@ -279,7 +285,7 @@ class ImageProcess:
     @told
     def toLayer(self) -> Key:
         """Keep the chain on the server; its key."""
-        return Key.of(self.chain, self._opacity / OPAQUE)
+        return Key.of(self.chain, self._opacity)
 
     @told
     def toJson(self) -> str:

@@ -17,6 +17,7 @@ from earthloom.jeolab.source import function_in
 @told
 def testExecute(
     function: Callable[..., Any] | str,
+    /,
     *args: Any,
     coll: ImageCollection | None = None,
     bands: Sequence[str] = (),
