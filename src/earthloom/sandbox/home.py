@@ -56,6 +56,7 @@ class Home:
         self.complete = False  # the spares were forked from a zygote that has loaded everything
         self._taken = 0.0  # when the last spare was
         self._starts: deque[float] = deque(maxlen=RESTARTS)
+        self._began = box is not None
         self.restarts = 0
         self.problem: str | None = None  # why the box cannot be started
 
@@ -78,17 +79,20 @@ class Home:
         while True:
             box = self._wait_for_box(end)
             spare = self._spare()
-            if spare is not None:
+            if spare is not None and not spare.alive():
+                spare.kill()
+            elif spare is not None:
                 self._taken = time.monotonic()
                 self._wake()
                 return spare
-            try:
-                return box.worker()
-            except Unavailable:
-                if not box.alive():
-                    self._lost(box)
-                elif time.monotonic() > end:
-                    raise
+            else:
+                try:
+                    return box.worker()
+                except Unavailable:
+                    if not box.alive():
+                        self._lost(box)
+                    elif time.monotonic() > end:
+                        raise
 
     def tend(self) -> None:
         """Start a box if there is none, and see to libraries and spares."""
@@ -177,8 +181,8 @@ class Home:
             self.problem = f"it ended {RESTARTS} times within {WITHIN_S} s"
             box = None
         else:
-            if self._starts:
-                self.restarts += 1
+            self.restarts += self._began
+            self._began = True
             self._starts.append(now)
             try:
                 box = self._start()

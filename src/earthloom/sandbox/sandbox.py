@@ -6,6 +6,7 @@ import atexit
 import json
 import os
 import threading
+import time
 import weakref
 from collections.abc import Mapping
 from typing import Any
@@ -34,6 +35,7 @@ from earthloom.sandbox.worker import Died, Failed, Worker
 
 MAX_ARGUMENT_BYTES = 64 << 10
 ATTEMPTS = 3  # of a call whose worker was ended by somebody else
+PAUSE_S = 0.05  # between them: a zygote that ended takes its workers with it one by one
 IMPORT_S = 30  # more time to load a function while the zygote has not loaded all libraries
 TICK_S = 1.0
 OPENEO = ("", "apply_datacube", "apply_timeseries", "apply_udf_data")  # names of functions that need xarray
@@ -221,6 +223,7 @@ class Sandbox:
                 if kept is not None:
                     self._pool.drop(kept)
                 if died.blameless and attempt < ATTEMPTS - 1:
+                    time.sleep(PAUSE_S)
                     continue
                 error = blame(died, deadline_s)
                 self._count(kills=1)
