@@ -73,6 +73,7 @@ _WRITE: dict[str, Callable[[Any], Any]] = {
     "epsg-code": _epsg,
     "bounding-box": _box,
     "dimension": lambda v: SHORT_DIMENSIONS.get(v, v),
+    "udf-code": lambda v: v.replace("\r\n", "\n").replace("\r", "\n").rstrip() + "\n",
 }
 
 

@@ -130,10 +130,11 @@ class _Module:
         """Take a function with all that it needs; its name."""
         if id(function) in self.begun:
             return self.begun[id(function)]
+        _check_state(function)
         source = source_of(function)
+        _check_imports(source)
         self.mean(source.name, id(function), source.name)
         self.begun[id(function)] = source.name
-        _check_state(function, source)
         needs = dict.fromkeys((*_names(function.__code__), *function.__code__.co_freevars), UNKNOWN)
         for name in sorted(needs):
             self.need(name, function, source)
@@ -257,16 +258,19 @@ def _changed(code: CodeType, outer: frozenset[str]) -> set[str]:
     return found
 
 
-def _check_state(function: FunctionType, source: Source) -> None:
+def _check_state(function: FunctionType) -> None:
     code = function.__code__
     changed = sorted((_stored(code) - {"img"}) | _changed(code, frozenset(code.co_freevars)))
     if changed:
         raise InvalidArgument(
-            f"{source.name} changes the variable {changed[0]} outside itself; nothing is kept from tile to tile.",
+            f"{code.co_name} changes the variable {changed[0]} outside itself; nothing is kept from tile to tile.",
             hint="Return what it computes.",
             argument=changed[0],
-            function=source.name,
+            function=code.co_name,
         )
+
+
+def _check_imports(source: Source) -> None:
     for node in ast.walk(source.tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
