@@ -24,6 +24,11 @@ def read(chain):
     return [s.bands for s in plan(chain).sources.values()]
 
 
+def execute(chain, **context):
+    udf = {"udf": "def f(img): return img", "runtime": "Python", "context": {"function": "f", **context}}
+    return el.Chain.of("run_udf", {"data": chain.node, **udf})
+
+
 def test_only_the_bands_that_are_looked_at_are_read():
     cube = coll.cube(["B04", "B08", "SCL"])
     assert read(coll.mosaic()["B04"]) == [("B04",)]
@@ -34,6 +39,7 @@ def test_only_the_bands_that_are_looked_at_are_read():
     assert read(coll.mosaic()) == [BANDS["s2"]]
     assert read(coll.mosaic().max("bands")) == [BANDS["s2"]]
     assert read((coll.mosaic() * 2)["B03"]) == [("B03",)]
+    assert read(coll.mosaic()[["B04", "B08"]]["B04"]) == [("B04", "B08")]
 
 
 def test_equal_parts_are_one_step():
@@ -61,6 +67,25 @@ def test_values_know_whether_they_are_still_those_of_a_band():
     assert last.raw
     assert last.names == ("B04",)
     assert not plan(coll.mosaic()["B04"] + 1).steps[-1].raw
+
+
+def test_raw_reads_stored_numbers_beside_physical_ones():
+    raw = execute(coll.mosaic()[["B04", "B08"]]["B04"], raw=True)
+    digital = execute(el.Chain.of("digital_numbers", {"data": coll.mosaic().node})["B04"], raw=True)
+    for chain, numbers in ((raw, "stored"), (digital, "digital"), (execute(coll.mosaic()["B04"]), "physical")):
+        made = plan(chain)
+        assert [s.numbers for s in made.sources.values()] == [numbers]
+        assert made.warnings == ()
+    both = plan(raw + coll.mosaic()["B04"])
+    assert sorted(s.numbers for s in both.sources.values()) == ["physical", "stored"]
+
+
+def test_a_function_needs_its_margin_and_all_bands():
+    chain = execute(coll.mosaic()[["B04", "B08"]], margin=3, bands=2)["0"]
+    made = plan(execute(chain, margin=2))
+    assert [s.grown for s in made.steps if s.source] == [5]
+    assert read(chain) == [("B04", "B08")]
+    assert read(execute(coll.mosaic(), bands=3)["2"]) == [BANDS["s2"]]
 
 
 @pytest.mark.parametrize(

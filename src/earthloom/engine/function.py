@@ -188,7 +188,9 @@ def given(udf: Udf, cube: Cube, stored: Mapping[str, Stored] | None = None) -> G
 def _as_stored(cube: Cube, mask: NDArray[np.bool_], bands: list[Stored]) -> tuple[NDArray[Any], float | int]:
     """Numbers in the type of the files, no data in its place; and the one value that stands for it, else NaN."""
     dtype = np.result_type(*(b.dtype for b in bands))
-    values = cube.values if dtype.kind == "f" else np.rint(cube.values)  # bilinear numbers are between
+    values = cube.values
+    if dtype.kind != "f" and not all(b.exact for b in bands):
+        values = np.rint(values)
     if not mask.all():
         fill = np.array([b.nodata for b in bands], np.float64)
         values = np.where(mask, values, fill[:, None, None] if "bands" in cube.dims else fill[0])
@@ -303,9 +305,9 @@ def run(
     # A byte of the mask goes in with each number; no number of a result has more than eight.
     costs = planes_in * (cube.values.itemsize + 1), planes_out * 8
     for block in _blocks(grid, _side(costs, udf.margin, sandbox.settings.arena_bytes)):
-        if udf.mask == "input" and not has_data(cube.cropped(block).values, cube.dims):
-            continue
         part = given(udf, cube.cropped(block.grown(udf.margin)), stored)
+        if udf.mask == "input" and not has_data(_inside(part.mask, udf.margin), part.dims):
+            continue
         place = place_of(block)
         result, dims = call(udf, part, sandbox, tenant, place, shape.dtype)
         rows, columns = grid.window(block)
@@ -323,10 +325,9 @@ def run(
     return Cube(values, shape.dims, grid, labels)
 
 
-def has_data(values: NDArray[Any], dims: tuple[str, ...]) -> bool:
-    """Whether a pixel has data in all bands; of a series, at any date."""
-    missing = np.isnan(values)
-    return not (missing.any(axis=-3) if "bands" in dims else missing).all()
+def has_data(mask: NDArray[np.bool_], dims: tuple[str, ...]) -> bool:
+    """Whether any pixel has data in all bands; of a series, at any date."""
+    return bool(mask.all(axis=-3).any() if "bands" in dims else mask.any())
 
 
 def _side(costs: tuple[int, int], margin: int, arena_bytes: int) -> int:

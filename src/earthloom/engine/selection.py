@@ -158,15 +158,18 @@ def _items(engine: Engine, source: Source) -> SourceItems:
         items = [f for f in items if any(a.band in source.asked for a in found[f.id])]
     docs = {b["name"]: b for b in engine.band_docs(collection)}
     wide = any(docs[b].get("data_type", "float32") in WIDE for b in source.bands)
-    offsets = {b: _offsets(items, b, find) if source.numbers == "digital" else () for b in source.bands}
-    physical = source.numbers == "physical"
+    stored: dict[str, Stored] = {}
+    if source.numbers != "physical":
+        for band in source.bands:
+            offsets = _offsets(items, band, find) if source.numbers == "digital" else ()
+            stored[band] = stored_of(docs[band], offsets, exact=source.method == "near")
     return SourceItems(
         items=tuple(items),
         labels=tuple(sorted({SourceItems.label(f) for f in items})),
         boxes=np.array([f.bbox for f in items], np.float64).reshape(-1, 4),
         dtype="float64" if wide else "float32",
         find_assets=find,
-        stored={} if physical else {b: stored_of(docs[b], offsets[b]) for b in source.bands},
+        stored=stored,
     )
 
 

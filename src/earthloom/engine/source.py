@@ -184,7 +184,7 @@ def _wanted(node: Node, used: Node, mine: frozenset[str] | None) -> frozenset[st
     """The bands of `used` that `node` needs, when `mine` are needed of `node`."""
     arguments = node.arguments
     if node.process_id == "filter_bands":
-        return frozenset(b for b in arguments["bands"] if mine is None or b in mine)
+        return frozenset(arguments["bands"])
     if node.process_id == "ndvi" and arguments.get("target_band") is None:
         return frozenset({arguments.get("nir", "nir"), arguments.get("red", "red")})
     if node.process_id == "reduce_dimension":

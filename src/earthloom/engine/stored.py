@@ -22,13 +22,16 @@ class Stored:
         numpy name of the type that holds the numbers of all items.
     nodata
         The number that stands for no data: as declared, else 0, or NaN in floats.
+    exact
+        Whether pixels have numbers of the files, not ones between them.
     """
 
     dtype: str
     nodata: float
+    exact: bool = True
 
 
-def stored_of(doc: Mapping[str, Any], offsets: Iterable[int] | None) -> Stored:
+def stored_of(doc: Mapping[str, Any], offsets: Iterable[int] | None, exact: bool = True) -> Stored:
     """What the files hold of a band.
 
     Parameters
@@ -38,11 +41,13 @@ def stored_of(doc: Mapping[str, Any], offsets: Iterable[int] | None) -> Stored:
     offsets
         What is added to the stored numbers of some item; None if that is not known. Numbers that leave their type by
         it get the smallest signed type that holds them. That for no data stays as declared.
+    exact
+        As in `Stored`.
     """
     dtype = np.dtype(doc.get("data_type", "float32"))
     nodata = float(doc.get("nodata", math.nan))
     if dtype.kind == "f":
-        return Stored(dtype.name, nodata)
+        return Stored(dtype.name, nodata, exact)
     limits = np.iinfo(dtype)
     lowest, highest = int(limits.min), int(limits.max)
     if offsets is None:
@@ -53,7 +58,7 @@ def stored_of(doc: Mapping[str, Any], offsets: Iterable[int] | None) -> Stored:
     types = (dtype, *map(np.dtype, ("int16", "int32", "int64")))
     dtype = next((t for t in types if np.iinfo(t).min <= lowest and highest <= np.iinfo(t).max), np.dtype("float64"))
     fits = nodata.is_integer() and limits.min <= nodata <= limits.max
-    return Stored(dtype.name, nodata if fits else 0.0)
+    return Stored(dtype.name, nodata if fits else 0.0, exact)
 
 
 def offset_of(asset: Asset) -> int:

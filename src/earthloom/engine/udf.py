@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earthloom.base.cube import Cube
-from earthloom.base.errors import FunctionFailed, NotFound, ReadError
+from earthloom.base.errors import EarthloomError, FunctionFailed, NotFound, ReadError
 from earthloom.base.grid import WEB_MERCATOR, Grid, Lattice, transformer
 from earthloom.chain.graph import Node, ordered
 from earthloom.chain.key import canonical_arguments, digests
@@ -58,9 +58,14 @@ class TileInput:
 def functions_of(result: Node) -> tuple[Function, ...]:
     """The users' functions of a chain, each once, in the order of the steps."""
     process = get_process("run_udf")
-    nodes = [n for n in ordered(result) if n.process_id == "run_udf"]
-    written = (process.with_defaults(canonical_arguments(process, n.arguments)) for n in nodes)
-    return tuple(dict.fromkeys(read_udf(arguments).function for arguments in written))
+    found: dict[Function, None] = {}
+    for node in ordered(result):
+        if node.process_id == process.id:
+            try:
+                found[read_udf(process.with_defaults(canonical_arguments(process, node.arguments))).function] = None
+            except EarthloomError as error:
+                raise error.at(node=node.name) from None
+    return tuple(found)
 
 
 def tile_input(engine: Engine, document: Mapping[str, Any], grid: Grid, tenant: str = "local") -> TileInput:
@@ -146,7 +151,7 @@ def _sample(engine: Engine, before: Plan, udf: Udf, selection: Selection, tenant
             cube = evaluate(before, grid.grown(udf.margin), selection, engine, tenant=tenant)
         except ReadError:  # no mistake of the chain: the tiles there will tell
             continue
-        if has_data(cube.cropped(grid).values, cube.dims):
+        if has_data(~np.isnan(cube.cropped(grid).values), cube.dims):
             return cube, True
     return (_empty(before, udf, selection) if cube is None else cube), False
 
