@@ -71,6 +71,7 @@ def test_bands_by_name_place_and_combination(
     three = coll.process().bands("B04", "B03", "B02")
     assert np.array_equal(values(three)[0], red)
     assert three.bands(2, 1, 0).toLayer() == coll.process().bands("B02", "B03", "B04").toLayer()
+    assert coll.processMulti(["B08", "B04"]).band("B04").toLayer() == coll.process().band("B04").toLayer()
     assert coll.process().bands(S2_LandWater).toLayer() == coll.process().bands("B08", "B11", "B04").toLayer()
     assert capsys.readouterr().out == ""
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import linecache
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +13,7 @@ import numpy as np
 import pytest
 import rasterio
 from numpy.typing import NDArray
+from PIL import Image
 
 from earthloom.base.errors import EarthloomError, FunctionFailed, InvalidArgument
 from earthloom.jeolab import Collection, ImageCollection, ImageProcess, inter
@@ -57,8 +61,6 @@ MASKPY = "def maskpy(img, n):\n    return img[img<=n] = 0\n"
 
 def run(text: str, names: dict[str, Any], count: list[int] = [0]) -> None:  # noqa: B006
     """Run a cell as a notebook does: its text can be found again."""
-    import linecache
-
     count[0] += 1
     file = f"<cell {count[0]}>"
     linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
@@ -131,10 +133,6 @@ def test_the_notebook_runs_and_equals_numpy(
 
 
 def test_lime_where_the_function_gives_one_and_nothing_elsewhere(fresh: dict[str, Any]) -> None:
-    import io
-
-    from PIL import Image
-
     run("coll = Collection(collections.sentinel2_coast)", fresh)
     run(RETURNING, fresh)
     picture = np.asarray(Image.open(io.BytesIO(fresh["p"].chain.preview(256).png)).convert("RGBA"))
@@ -149,7 +147,11 @@ def test_after_process_multi_the_test_takes_its_bands(
     run(NOTEBOOK[2] + "\np = coll.processMulti(['B04', 'B06', 'B08', 'B11'])", fresh)
     capsys.readouterr()
     run("testExecute(stubble, 1000, 1200, 1200, 500, 1600)", fresh)
-    run("tried = p.testExecute(stubble, v4=900)", fresh)
+    run("tried = p.testExecute(stubble, v4=900, place=(-75.61, 37.70), zoom=13)", fresh)
+    tried = fresh["tried"]
+    assert tried.equal
+    assert (tried.input.dtype, tried.input.shape[0]) == (np.uint16, 4)
+    assert set(np.unique(tried.result)) >= {0, 1}
     out = capsys.readouterr().out
     assert "band0 is B04, band1 is B06, band2 is B08, band3 is B11.\n" in out
     run("testExecute(stubble, 1000, 1200, 1200, 500, 1600, bands=['B02', 'B03', 'B04', 'B08'])", fresh)
@@ -227,3 +229,11 @@ def test_a_wrong_function_is_told_in_its_cell(coll: ImageCollection, text: str, 
     with pytest.raises((EarthloomError, TypeError), match=told):
         p.execute(text)
     assert p.chain.key == before
+
+
+def test_the_how_to_runs(fresh: dict[str, Any]) -> None:
+    text = (Path(__file__).parents[2] / "docs/how-to/jeolab.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    run(next(block for block in blocks if "def stubble" in block), fresh)
+    assert [layer.name for layer in fresh["map"].layers[1:]] == ["land and water", "Stubble Burning areas"]
+    assert fresh["pStubble"].chain.legend()["kind"] == "ramp"

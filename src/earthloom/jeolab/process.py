@@ -66,8 +66,8 @@ class ImageProcess:
         for band in bands:
             if band not in self._known:
                 raise NotFound.name("band", str(band), self._known, within=self._collection.id, band=str(band))
-        whole = Chain.of("digital_numbers", {"data": self._collection.mosaic().node})
-        self._values = whole[list(bands)] if bands else whole
+        self._all = Chain.of("digital_numbers", {"data": self._collection.mosaic().node})
+        self._values = self._all[list(bands)] if bands else self._all
         self._names = tuple(bands) or self._known
         self._flat = False  # one band, without a dimension of bands
         self._own = True  # the collection's numbers: nothing was computed yet
@@ -87,7 +87,7 @@ class ImageProcess:
         if name not in self._names:
             self._again("band", [name])
         if not self._flat:
-            self._become(self._values[name], (name,), flat=True, own=self._own)
+            self._become(self._bands_of()[name], (name,), flat=True, own=self._own)
         return self
 
     @told
@@ -108,7 +108,11 @@ class ImageProcess:
         names = [self._name("bands", band) for band in listed]
         if self._flat or not set(names) <= set(self._names):
             return self._again("bands", names)
-        return self._become(self._values[names], names, own=self._own)
+        return self._become(self._bands_of()[names], names, own=self._own)
+
+    def _bands_of(self) -> Chain:
+        """Where bands are chosen from: a choice of chosen bands is one choice."""
+        return self._all if self._own else self._values
 
     def _name(self, call: str, band: Any) -> str:
         """The name of a band that may be given by its place."""
