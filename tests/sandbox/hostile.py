@@ -9,6 +9,7 @@ grown, and the canary folder must be as it was.
 from __future__ import annotations
 
 import contextlib
+import gc
 import inspect
 import json
 import os
@@ -55,6 +56,7 @@ def main(environment: str, *names: str) -> None:
         running_per_tenant=2,
         memory_bytes=128 << 20,
     )
+    before = len(os.listdir("/proc/self/fd"))
     sandbox = Sandbox(settings)
     begin = time.perf_counter()
     sandbox.start()
@@ -73,6 +75,17 @@ def main(environment: str, *names: str) -> None:
                     say({"name": name, "came": outcome, "wrong": wrong, "seconds": time.perf_counter() - begin})
     finally:
         sandbox.close()
+    gc.collect()
+    own = Path("/proc/self/task").iterdir()
+    children = [text for task in own if (text := (task / "children").read_text())]
+    more = len(os.listdir("/proc/self/fd")) - before
+    say(
+        {
+            "name": "the end",
+            "came": f"{more} more files, children {children}",
+            "wrong": "not closed" if more or children else "",
+        }
+    )
 
 
 def say(line: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from earthloom.base.errors import FunctionFailed, NotSupported, TooLarge, Unavailable
+from earthloom.base.errors import EarthloomError, FunctionFailed, NotSupported, TooLarge, Unavailable
 from earthloom.base.lru import Lru
 from earthloom.sandbox import levels, selftest
 from earthloom.sandbox.blame import blame, too_much_memory
@@ -139,7 +139,7 @@ class Sandbox:
         if self._closed:
             raise Unavailable("The sandbox is closed.")
         if self._refusal is not None:
-            raise self._refusal
+            raise NotSupported(self._refusal.message, hint=self._refusal.hint)
         broken = self._broken.get(key)
         if broken is not None:
             raise _again(broken, place)
@@ -231,9 +231,13 @@ class Sandbox:
                 if not died.blameless:
                     self._strikes.strike(key, error)
                 raise error from None
-            except BaseException:
+            except (Failed, EarthloomError):
                 if kept is not None:
                     self._pool.give(kept)
+                raise
+            except BaseException:  # an interrupt: the worker is still at work
+                if kept is not None:
+                    self._pool.drop(kept)
                 raise
             self._pool.give(kept)
             self._count(calls=1, seconds=worker.seconds - before)
@@ -252,7 +256,10 @@ class Sandbox:
         except Failed as failed:
             worker.kill()
             if failed.error.where.get("reason") in ("syntax", "import"):
-                self._broken.put(key, failed.error)
+                self._broken.put(key, _again(failed.error, ""))
+            raise
+        except BaseException:
+            worker.kill()
             raise
         if loaded.lines:
             self._logs.add(key, place, loaded.lines)
@@ -372,7 +379,7 @@ def _encode(arguments: Mapping[str, Any]) -> bytes:
 
 
 def _again(error: FunctionFailed, place: str) -> FunctionFailed:
-    """An error that was raised before, for another tile."""
+    """An error that was raised before, for another tile; without the frames of that call, its arrays and its worker."""
     return FunctionFailed(error.message, hint=error.hint, **{**error.where, "place": place or None})
 
 

@@ -60,7 +60,8 @@ class Strikes:
             record = self._records.setdefault(key, _Record())
             self._records.move_to_end(key)
             record.times = [t for t in record.times if now - t < WITHIN_S] + [now]
-            record.last = error
+            # A copy: the error itself holds the frames of the call, with its arrays and its worker.
+            record.last = FunctionFailed(error.message, reason=error.where.get("reason"))
             self.count += 1
             if len(record.times) >= COUNT:
                 record.until = now + record.stop_s
