@@ -107,12 +107,24 @@ class Notebook:
         """Leaflet's container of the first map."""
         return self.page.locator(".jp-OutputArea .leaflet-container").first
 
+    def write_cell(self, number: int, text: str) -> None:
+        """Put another text into a cell, the first is 0."""
+        self.cells.nth(number).locator(".cm-content").click()
+        self.page.keyboard.press("Control+A")
+        self.page.keyboard.insert_text(text)
+
     def run_cell(self, number: int) -> str:
         """Run one cell, the first is 0, and wait until it is done; what it printed."""
         cell = self.cells.nth(number)
-        cell.locator(".jp-InputArea-editor").click()
+        prompt = cell.locator(".jp-InputArea-prompt")
+        before = prompt.inner_text()
+        cell.locator(".cm-content").click()
         self.page.keyboard.press("Control+Enter")
-        cell.locator(".jp-InputArea-prompt").filter(has_text=re.compile(r"\[\d+\]")).wait_for(timeout=60_000)
+        self.page.wait_for_function(
+            "([prompt, before]) => /\\[\\d+\\]/.test(prompt.innerText) && prompt.innerText !== before",
+            arg=[prompt.element_handle(), before],
+            timeout=60_000,
+        )
         return "\n".join(cell.locator(".jp-OutputArea-output").all_inner_texts())
 
     def run_all(self) -> None:

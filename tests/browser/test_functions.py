@@ -1,4 +1,4 @@
-"""A user's own function on the map of a real JupyterLab: what it prints, a slider, an error with its line, the repair."""
+"""Your own function on the map of a real JupyterLab: what it prints, a slider, an error with its line, the repair."""
 
 from __future__ import annotations
 
