@@ -14,10 +14,11 @@ from earthloom.chain.canonical import plain
 from earthloom.chain.graph import Callback, Graph, Node, references, to_json
 from earthloom.chain.key import key
 from earthloom.chain.logs import Logs
+from earthloom.chain.middle import middle, point_of
 from earthloom.chain.parse import check, parse
 from earthloom.chain.session import current
 from earthloom.chain.steps import chain_steps
-from earthloom.chain.trial import Trial, point_of, try_out
+from earthloom.chain.trial import Trial, try_out
 from earthloom.chain.verbs import Verbs
 
 if TYPE_CHECKING:
@@ -137,7 +138,11 @@ class Chain(Verbs):
         session = current()
         settings = chain.node.arguments["context"]
         call = chain_steps(chain.graph)[-1].text.partition(", of step")[0]
-        return try_out(session, chain.graph, function, settings, call, point_of(session, place), zoom)
+        point = None if place is None else point_of(session, place)
+        if point is None or zoom is None:
+            centre, near = middle(session, self.node)
+            point, zoom = point or centre, near if zoom is None else zoom
+        return try_out(session, chain.graph, function, settings, call, point, zoom)
 
     def legend(self) -> dict[str, Any]:
         """What the colours mean: kind ramp, classes or rgb."""

@@ -96,16 +96,8 @@ class Session(Protocol):
         """The values of a tile before colour, (..., y, x), of a chain that is kept."""
         ...
 
-    def udf_input(self, graph: Graph, place: tuple[float, float] | None, zoom: int | None) -> UdfInput:
-        """What the last `run_udf` of a chain is handed for the 2 x 2 tiles around a place; it is not run.
-
-        Parameters
-        ----------
-        place
-            Longitude and latitude; None takes the middle of what the chain selects.
-        zoom
-            Zoom of the tiles; None takes that whose pixels are nearest to the finest band.
-        """
+    def udf_input(self, graph: Graph, lon: float, lat: float, zoom: int) -> UdfInput:
+        """What the last `run_udf` of a chain is handed for the 2 x 2 tiles around a place; it is not run."""
         ...
 
     def logs(self, graph: Graph) -> list[dict[str, Any]]:

@@ -101,8 +101,8 @@ def try_out(
     function: Callable[..., Any],
     settings: Mapping[str, Any],
     call: str,
-    place: tuple[float, float] | None,
-    zoom: int | None,
+    place: tuple[float, float],
+    zoom: int,
 ) -> Trial:
     """Run a function here and on the server for the same tiles, and compare.
 
@@ -119,9 +119,9 @@ def try_out(
     call
         How the function is called, for print.
     place
-        Longitude and latitude; None takes the middle of what the chain selects.
+        Longitude and latitude.
     zoom
-        Zoom of the tiles; None takes that of the finest band.
+        Zoom of the tiles.
 
     Raises
     ------
@@ -130,7 +130,7 @@ def try_out(
     FunctionFailed
         If the function returns here what is no result.
     """
-    given = session.udf_input(graph, place, zoom)
+    given = session.udf_input(graph, *place, zoom)
     own = settings.get("mask") == "own" or "function" not in settings
     if not own and not _has_data(given):
         raise InvalidArgument(
@@ -159,30 +159,6 @@ def try_out(
         warnings.warn(f"{caller.name}: {problem.text}", UserWarning, stacklevel=3)
     context = TileContext.from_json(given.context, given.values, given.mask)
     return Trial(call, given.grid, given.values, context, here, server, tuple(findings))
-
-
-def point_of(session: Session, place: Any) -> tuple[float, float] | None:
-    """Longitude and latitude of a place: (lon, lat), GeoJSON or {"lon", "lat"}, or a name that the server knows."""
-    if place is None:
-        return None
-    point = place
-    if isinstance(place, str):
-        west, south, east, north = session.place(place)["bbox"]
-        point = (west + east) / 2, (south + north) / 2
-    elif isinstance(place, Mapping):
-        geometry = place.get("geometry", place)
-        point = geometry.get("coordinates", (place.get("lon"), place.get("lat")))
-    try:
-        lon, lat = (float(v) for v in point)
-    except (TypeError, ValueError):
-        lon = lat = math.nan
-    if not (-180 <= lon <= 180 and -90 <= lat <= 90):
-        raise InvalidArgument(
-            f"{place!r:.80} is no place.",
-            hint="Write (longitude, latitude) in degrees, a GeoJSON point, or the name of a place.",
-            argument="place",
-        )
-    return lon, lat
 
 
 def run_here(caller: TileFunction, settings: Mapping[str, Any], given: UdfInput) -> tuple[NDArray[Any], list[str]]:

@@ -132,9 +132,8 @@ class HttpSession:
         values: NDArray[Any] = np.load(io.BytesIO(body), allow_pickle=False)
         return values
 
-    def udf_input(self, graph: Graph, place: tuple[float, float] | None, zoom: int | None) -> UdfInput:
-        """What the last `run_udf` of a chain is handed; see `Session.udf_input` in the chain room."""
-        lon, lat = place or (None, None)
+    def udf_input(self, graph: Graph, lon: float, lat: float, zoom: int) -> UdfInput:
+        """What the last `run_udf` of a chain is handed for the 2 x 2 tiles around a place; it is not run."""
         wanted = {"process_graph": graph, "lon": lon, "lat": lat, "zoom": zoom, "tiles": 2}
         return read_input(self._transport.post("/udf/input", wanted).content)
 
