@@ -140,6 +140,21 @@ def planned(engine, chain):
     return plan, selection_for(engine, plan)
 
 
+def test_the_automatic_range_of_digital_numbers_is_that_of_the_band(engine):
+    physical, whole = (
+        style_for(engine, *planned(engine, data["B04"].color("viridis")))
+        for data in (COAST.mosaic(), digital(COAST.mosaic()))
+    )
+    assert [whole.vmin, whole.vmax] == pytest.approx([physical.vmin / 0.0001, physical.vmax / 0.0001])
+    assert (whole.quantity, whole.unit) == ("B04", "")
+
+
+def test_the_legend_names_the_function(engine):
+    two = execute(COAST.mosaic()[["B04", "B08"]], "def double(img): return img * 2", "double")
+    assert style_for(engine, *planned(engine, two["1"].color("viridis"))).quantity == "double 1"
+    assert style_for(engine, *planned(engine, two["1"].classes({1: ("one", "red")}))).quantity == "double 1"
+
+
 def test_no_data_comes_in_its_place_and_hides_the_result(engine):
     data = COAST.mosaic()[["B04", "B08"]]
     for raw, missing in ((True, "img == 0"), (False, "numpy.isnan(img)")):

@@ -213,7 +213,7 @@ def _step(
         if stored and source.numbers == "physical":
             source = replace(source, numbers="stored")
         loaded: tuple[str, ...] = DIMS[1:] if source.mosaic else DIMS
-        return Step(node.name, None, source, {}, {}, 0, 0, loaded, source.bands, source.numbers == "physical")
+        return Step(node.name, None, source, {}, {}, 0, 0, loaded, source.bands, True)
     if process.kind == "paint":
         raise InvalidGraph(f"{process.id} is not the last step.", hint="Colour comes after all values are computed.")
     if process.kind in ("binary", "reducer") or (process.kind == "element" and process.standard):
@@ -221,7 +221,8 @@ def _step(
         raise InvalidGraph(f"{process.id} works on single values.", hint=f"Put it into the callback of {place}.")
     arguments = canonical_arguments(process, node.arguments)
     stored = stored or _wants_stored(node)
-    cubes = {name: number[known[id(v)], stored] for name, v in arguments.items() if isinstance(v, Node)}
+    given = {p.name: arguments.get(p.name) for p in process.parameters}
+    cubes = {name: number[known[id(v)], stored] for name, v in given.items() if isinstance(v, Node)}
     for p in process.parameters:
         if p.schema.subtype == "datacube" and p.name not in cubes:
             raise InvalidGraph(f"{p.name} of {process.id} is not the result of a step.", argument=p.name)

@@ -53,7 +53,7 @@ def _style(engine: Engine, plan: Plan, selection: Selection, tenant: str) -> Sty
         arguments = {"colors": "gray"} if count == 1 else {}
     if kind == "classes":
         listed = [(c["value"], str(c.get("label", c["value"])), c["color"]) for c in arguments["classes"]]
-        return class_style(listed, quantity=", ".join(bands))
+        return class_style(listed, quantity=_quantity(engine, plan)[0] if plan.functions else ", ".join(bands))
     if kind == "color":
         if count != 1:
             raise InvalidGraph(
@@ -65,9 +65,7 @@ def _style(engine: Engine, plan: Plan, selection: Selection, tenant: str) -> Sty
             low, high = _automatic(engine, plan, selection, tenant)[0]
             vmin, vmax = (low if vmin is None else vmin), (high if vmax is None else vmax)
             vmin, vmax = min(vmin, vmax), max(vmin, vmax)
-        what, unit = quantity(engine.graph(plan.key))
-        if shown.raw and bands:
-            what, unit = bands[0], str(_band_doc(engine, plan, bands[0]).get("unit", ""))
+        what, unit = _quantity(engine, plan)
         return ramp_style(arguments["colors"], vmin, vmax, quantity=what, unit=unit)
     if count != 3:
         raise InvalidGraph(
@@ -85,10 +83,27 @@ def _style(engine: Engine, plan: Plan, selection: Selection, tenant: str) -> Sty
     return RgbStyle(bands=bands, ranges=ranges)  # type: ignore[arg-type]
 
 
+def _quantity(engine: Engine, plan: Plan) -> tuple[str, str]:
+    """What the values are, and their unit."""
+    shown = plan.steps[plan.shown]
+    if shown.raw and shown.names:
+        digital = _numbers(plan) == "digital"
+        unit = "" if digital else str(_band_doc(engine, plan, shown.names[0]).get("unit", ""))
+        return shown.names[0], unit
+    what, unit = quantity(engine.graph(plan.key))
+    if what.isdigit() and plan.functions:  # a band of the result of a function
+        what = f"{[*plan.functions.values()][-1].function.name} {what}".strip()
+    return what, unit
+
+
+def _numbers(plan: Plan) -> str:
+    return plan.sources[plan.source_below(plan.shown)].numbers
+
+
 def _automatic(engine: Engine, plan: Plan, selection: Selection, tenant: str) -> list[Range]:
     shown = plan.steps[plan.shown]
     if shown.raw and shown.names:
-        found = [_from_statistics(_band_doc(engine, plan, b)) for b in shown.names]
+        found = [_from_statistics(_band_doc(engine, plan, b), _numbers(plan) == "digital") for b in shown.names]
         if all(found):
             return [r for r in found if r]
     if selection.empty:
@@ -107,7 +122,8 @@ def _percentiles(plane: Any) -> Range:
     return float(low), float(high)
 
 
-def _from_statistics(doc: Mapping[str, Any]) -> Range | None:
+def _from_statistics(doc: Mapping[str, Any], digital: bool) -> Range | None:
+    """The range of a band by its statistics, which are those of physical values."""
     statistics = doc.get("statistics") or {}
     mean, sd = statistics.get("mean"), statistics.get("stddev")
     if mean is None or sd is None:
@@ -117,6 +133,8 @@ def _from_statistics(doc: Mapping[str, Any]) -> Range | None:
         low = max(low, least)
     if (most := statistics.get("maximum")) is not None:
         high = min(high, most)
+    if digital and (scale := doc.get("raster:scale")):
+        low, high = sorted((low / scale, high / scale))
     return (low, high) if low < high else None
 
 
