@@ -7,23 +7,27 @@ from collections.abc import Sequence
 # All variables that a worker has.
 ENVIRONMENT = {
     **dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"),
-    "NUMBA_THREADING_LAYER": "workqueue",
+    "NUMBA_THREADING_LAYER": "omp",  # the one that is content with the thread that it has
     "MALLOC_ARENA_MAX": "1",
     "PYTHONHASHSEED": "0",
     "LC_ALL": "C.UTF-8",
     "EAGER_IMPORT": "1",  # scikit-image loads its parts when it is imported
 }
 
-# What is loaded in advance, with its distribution, in this order: what many functions use comes first.
+# What is loaded in advance, with its distribution, in this order: what many functions use comes first. A star stands
+# for all modules of a package that loads them at first use.
 _PRELOAD = (
-    *(("scipy", name) for name in ("scipy.ndimage",)),
-    *(("numba", name) for name in ("numba",)),
+    ("scipy", "scipy.ndimage"),
+    *(
+        ("numba", name)
+        for name in ("numba", "numba.np.ufunc.omppool", "numba.parfors.parfor", "multiprocessing.synchronize")
+    ),
     *(("scipy", f"scipy.{part}") for part in ("linalg", "fft", "interpolate", "optimize", "stats", "signal")),
     *(
         ("scikit-image", f"skimage.{part}")
         for part in ("filters", "morphology", "measure", "exposure", "segmentation", "feature", "transform", "util")
     ),
-    *(("xarray", name) for name in ("xarray",)),
+    *(("xarray", name) for name in ("xarray", "xarray.computation.*", "xarray.core.*", "xarray.structure.*")),
 )
 
 

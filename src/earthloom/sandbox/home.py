@@ -87,12 +87,17 @@ class Home:
                 return spare
             else:
                 try:
-                    return box.worker()
+                    return self._new(box)
                 except Unavailable:
                     if not box.alive():
                         self._lost(box)
                     elif time.monotonic() > end:
                         raise
+
+    def wait_complete(self, seconds: float) -> None:
+        """Wait until all libraries are loaded, or this long."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.complete, seconds)
 
     def tend(self) -> None:
         """Start a box if there is none, and see to libraries and spares."""
@@ -109,7 +114,9 @@ class Home:
             if not self.complete:
                 box.preload()
                 if box.complete():
-                    self.complete = True
+                    with self._changed:
+                        self.complete = True
+                        self._changed.notify_all()
                     old = [self._spare() for _ in range(len(self._spares))]
                     self._refill(box)
                     for worker in filter(None, old):
@@ -140,6 +147,12 @@ class Home:
         if box is not None:
             box.forget()
 
+    def _new(self, box: AnyBox) -> Worker:
+        early = not self.complete
+        worker = box.worker()
+        worker.early = early
+        return worker
+
     def _spare(self) -> Worker | None:
         """A spare; None if there is none (any more: several threads take them)."""
         try:
@@ -152,7 +165,7 @@ class Home:
             pause = self._taken + REFILL_S - time.monotonic()
             if pause > 0:
                 time.sleep(pause)
-            self._spares.append(box.worker())
+            self._spares.append(self._new(box))
 
     def _wait_for_box(self, end: float) -> AnyBox:
         with self._changed:

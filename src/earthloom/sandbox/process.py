@@ -6,6 +6,7 @@ import os
 import select
 import signal
 import subprocess
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -28,6 +29,14 @@ class Process(Protocol):
 
     def close(self) -> None:
         """Let go of it."""
+
+
+def processor_seconds(pid: int) -> float | None:
+    """Processor time that a process has used, all of its threads; None where the system does not tell."""
+    try:
+        return time.clock_gettime(~pid << 3 | 2)  # the kernel's clock of another process
+    except OSError:
+        return None
 
 
 class Forked:

@@ -37,7 +37,7 @@ MAX_ARGUMENT_BYTES = 64 << 10
 ATTEMPTS = 3  # of a call whose worker was ended by somebody else
 PAUSE_S = 0.05  # between them: a zygote that ended takes its workers with it one by one
 IMPORT_S = 30  # more time to load a function while the zygote has not loaded all libraries
-TICK_S = 1.0
+TICK_S, BUSY_TICK_S = 1.0, 0.1  # of the thread that keeps boxes; while there is something to do
 OPENEO = ("", "apply_datacube", "apply_timeseries", "apply_udf_data")  # names of functions that need xarray
 
 _started: weakref.WeakSet[Sandbox] = weakref.WeakSet()
@@ -219,6 +219,14 @@ class Sandbox:
                     deadline_s=deadline_s,
                     slow=ticket.yield_place,
                 )
+            except Failed as failed:
+                again = failed.unready and attempt < ATTEMPTS - 1
+                if kept is not None:
+                    (self._pool.drop if again else self._pool.give)(kept)
+                if not again:
+                    raise
+                self._home(function.name in OPENEO).wait_complete(IMPORT_S)
+                continue
             except Died as died:
                 if kept is not None:
                     self._pool.drop(kept)
@@ -231,7 +239,7 @@ class Sandbox:
                 if not died.blameless:
                     self._strikes.strike(key, error)
                 raise error from None
-            except (Failed, EarthloomError):
+            except EarthloomError:
                 if kept is not None:
                     self._pool.give(kept)
                 raise
@@ -255,7 +263,7 @@ class Sandbox:
             loaded = worker.load(function, self.settings.load_s + (0 if home.complete else IMPORT_S))
         except Failed as failed:
             worker.kill()
-            if failed.error.where.get("reason") in ("syntax", "import"):
+            if failed.error.where.get("reason") in ("syntax", "import") and not failed.unready:
                 self._broken.put(key, _again(failed.error, ""))
             raise
         except BaseException:
@@ -299,8 +307,7 @@ class Sandbox:
                     home.tend()
                 self._ready.set()
                 self._pool.end_idle()
-                if not any(home.busy() for home in homes):
-                    self._wake.wait(TICK_S)
+                self._wake.wait(BUSY_TICK_S if any(home.busy() for home in homes) else TICK_S)
                 self._wake.clear()
         finally:
             self._pool.close()

@@ -19,11 +19,12 @@ from earthloom.sandbox.claims import Line
 from earthloom.sandbox.function import Function
 from earthloom.sandbox.inside import frames
 from earthloom.sandbox.inside.frames import Frame
-from earthloom.sandbox.process import Process
+from earthloom.sandbox.process import Process, processor_seconds
 from earthloom.sandbox.wire import Fault, Link
 
 READY_S = 30  # until a worker is locked and warm
 SLOW_S = 0.25  # after which a call does not count as quick
+MOST_MORE_S = 10.0  # beyond its deadline, for a worker that gets too little of the processor
 
 
 class Died(Exception):
@@ -69,11 +70,21 @@ class Answer:
 
 
 class Failed(Exception):
-    """A function that did not give a result; its worker lives. `lines` were printed before."""
+    """A function that did not give a result; its worker lives.
 
-    def __init__(self, error: FunctionFailed, lines: tuple[Line, ...]) -> None:
+    Parameters
+    ----------
+    error
+        What its user is told.
+    lines
+        What was printed before.
+    unready
+        A module was missing, in a worker that was forked before all libraries were loaded: another may have it.
+    """
+
+    def __init__(self, error: FunctionFailed, lines: tuple[Line, ...], unready: bool) -> None:
         super().__init__(str(error))
-        self.error, self.lines = error, lines
+        self.error, self.lines, self.unready = error, lines, unready
 
 
 class Worker:
@@ -94,6 +105,7 @@ class Worker:
         self.calls = 0
         self.seconds = 0.0  # of the user's code
         self.wants_context = False
+        self.early = False  # forked before the zygote had loaded all libraries
         self._gone = False
 
     def await_ready(self) -> None:
@@ -131,11 +143,10 @@ class Worker:
         self._link.put_text(json.dumps([function.source, function.name]).encode())
         reply = self._exchange(Frame(nonce, frames.LOAD), deadline_s, None)
         document = self._text(reply)
-        lines = claims.lines(document)
         if reply.kind == frames.FAILED:
-            raise Failed(claims.problem(document), lines)
+            raise self._failed(document)
         self.wants_context = document.get("context") is True
-        return Loaded(self.wants_context, lines)
+        return Loaded(self.wants_context, claims.lines(document))
 
     def run(
         self,
@@ -158,7 +169,7 @@ class Worker:
         mask
             Of the shape of `img`; copied.
         deadline_s
-            Time for it [s].
+            Processor time for it [s].
         slow
             Called if it has taken `SLOW_S`.
 
@@ -178,8 +189,7 @@ class Worker:
         self.seconds += self.used - begin
         self.calls += 1
         if reply.kind == frames.FAILED:
-            document = self._text(reply)
-            raise Failed(claims.problem(document), claims.lines(document))
+            raise self._failed(self._text(reply))
         try:
             result = self._link.take(reply)
         except Fault as fault:
@@ -205,6 +215,10 @@ class Worker:
             self._gone = True
             self._link.close()
 
+    def _failed(self, document: claims.Document) -> Failed:
+        error = claims.problem(document)
+        return Failed(error, claims.lines(document), self.early and error.where.get("reason") == "import")
+
     def _exchange(self, request: Frame, deadline_s: float, slow: Callable[[], None] | None) -> Frame:
         try:
             self._link.send(request)
@@ -214,16 +228,32 @@ class Worker:
 
     def _receive(self, nonce: int, deadline_s: float, slow: Callable[[], None] | None) -> Frame:
         try:
-            if slow is None or deadline_s <= SLOW_S:
-                ready = self._link.wait(deadline_s)
-            elif not (ready := self._link.wait(SLOW_S)):
-                slow()
-                ready = self._link.wait(deadline_s - SLOW_S)
-            if not ready:
-                raise Fault("timeout")
+            if not self._link.wait(min(deadline_s, SLOW_S)):
+                if slow is not None:
+                    slow()
+                if deadline_s <= SLOW_S or not self._wait_long(deadline_s):
+                    raise Fault("timeout")
             return self._link.receive(nonce)
         except Fault as fault:
             raise self._died(fault) from None
+
+    def _wait_long(self, deadline_s: float) -> bool:
+        """Whether a reply comes within a deadline of which `SLOW_S` has passed.
+
+        What counts is the worker's processor time, so that nobody's function fails because others are busy; a function
+        that sleeps is given up a while later.
+        """
+        begin = processor_seconds(self.pid)
+        if self._link.wait(deadline_s - SLOW_S):
+            return True
+        end = time.monotonic() + min(2 * deadline_s, MOST_MORE_S)
+        while begin is not None and (now := processor_seconds(self.pid)) is not None:
+            left = deadline_s - SLOW_S - (now - begin)
+            if left < 0.05 * deadline_s or time.monotonic() > end:
+                return False
+            if self._link.wait(min(left, end - time.monotonic())):
+                return True
+        return self._link.wait(0)
 
     def _text(self, reply: Frame) -> claims.Document:
         try:

@@ -6,7 +6,8 @@ import ast
 import importlib
 import sys
 from collections.abc import Iterable, Sequence
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.metadata import Distribution, DistributionFinder
 from types import ModuleType
 
 # Loaded by the standard library and numpy at first use, when it is too late: dates, codecs, formatted errors.
@@ -18,9 +19,10 @@ LAZY = (
 
 
 class Allowed:
-    """The finder that stands before all others: what is not allowed is not there, in words that say what is.
+    """The finder of files, in place of Python's own: what is not allowed is not there.
 
-    Libraries that only try an import (`try: import yaml`) go on without it. It is no fence, only a clear message.
+    Libraries that only try an import (`try: import yaml`) go on without it. It is no fence: it makes a name that is not
+    allowed look the same at every level, and lets the message say what is allowed.
 
     Parameters
     ----------
@@ -33,27 +35,42 @@ class Allowed:
     def __init__(self, packages: Iterable[str], libraries: Sequence[str]) -> None:
         self.packages = frozenset(packages) | sys.stdlib_module_names
         self.libraries = libraries
-        self.closed = False  # nothing can be loaded any more
 
     def __contains__(self, top: str) -> bool:
         return top in self.packages or top.startswith("_sysconfigdata")
 
+    def install(self) -> None:
+        """Stand in the place of Python's own finder."""
+        sys.meta_path[:] = [self if finder is PathFinder else finder for finder in sys.meta_path]
+
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """None if the next finder may look; ModuleNotFoundError otherwise."""
-        top = name.partition(".")[0]
-        if top not in self:
-            allowed = ", ".join(self.libraries)
-            raise ModuleNotFoundError(f"{top} cannot be imported in a function. Allowed are {allowed} "
-                                      "and the standard library.", name=name)  # fmt: skip
-        if self.closed:
-            raise ModuleNotFoundError(
-                f"There is no module {name}, or it was not loaded in time: "
-                "write its full name in an import statement, for it cannot be loaded later.",
-                name=name,
+        """What Python's own finder finds, if it is allowed."""
+        return PathFinder.find_spec(name, path, target) if name.partition(".")[0] in self else None
+
+    def find_distributions(self, context: DistributionFinder.Context) -> Iterable[Distribution]:
+        """What Python's own finder finds: libraries ask for the versions of others."""
+        return PathFinder.find_distributions(context)
+
+    def invalidate_caches(self) -> None:
+        """As Python's own finder does."""
+        PathFinder.invalidate_caches()
+
+    def explain(self, error: ImportError) -> tuple[str, str]:
+        """Message and hint for a module that is not there; the error's own message for another failure."""
+        name = error.name or ""
+        if not isinstance(error, ModuleNotFoundError) or not name:
+            return str(error), ""
+        if name.partition(".")[0] not in self:
+            return (
+                f"{name} cannot be imported in a function.",
+                f"Allowed are {', '.join(self.libraries)} and the standard library.",
             )
-        return None
+        return (
+            f"There is no module {name}, or it was not loaded in time.",
+            "Write its full name in an import statement: nothing can be loaded once the function runs.",
+        )
 
 
 def preload(tree: ast.Module, allowed: Allowed) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from earthloom.base.tilefunction import FunctionProblem
 from earthloom.sandbox.inside.frames import MAX_ERROR
+from earthloom.sandbox.inside.imports import Allowed
 
 MAX_MESSAGE = 2000
 MAX_FRAMES = 20
@@ -16,7 +17,7 @@ MAX_FRAMES = 20
 Problem = dict[str, Any]  # reason, message, hint, line, traceback
 
 
-def of(error: BaseException, file: str, lines: list[str]) -> Problem:
+def of(error: BaseException, file: str, lines: list[str], allowed: Allowed) -> Problem:
     """An exception of the user's code.
 
     Parameters
@@ -27,18 +28,21 @@ def of(error: BaseException, file: str, lines: list[str]) -> Problem:
         The name under which the source was compiled.
     lines
         The lines of the source.
+    allowed
+        What may be imported.
     """
     if isinstance(error, FunctionProblem):
         return {"reason": "result", "message": error.message[:MAX_MESSAGE], "hint": error.hint[:MAX_MESSAGE]}
     if isinstance(error, SyntaxError) and error.filename == file:
         return syntax(error, lines)
-    message = f"{type(error).__name__}: {_text(error)}".rstrip(": ")[:MAX_MESSAGE]
+    text, hint = allowed.explain(error) if isinstance(error, ImportError) else (_text(error), _hint(error))
+    message = f"{type(error).__name__}: {text}".rstrip(": ")[:MAX_MESSAGE]
     frames = _own_frames(error.__traceback__, file, lines)
     trace = "\n".join([*(text for _, text in frames[-MAX_FRAMES:]), message])
     return {
         "reason": _reason(error),
         "message": message,
-        "hint": _hint(error),
+        "hint": hint,
         "line": frames[-1][0] if frames else None,
         "traceback": trace[-MAX_ERROR:],
     }

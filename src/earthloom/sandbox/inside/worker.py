@@ -118,7 +118,7 @@ class Worker:
             try:
                 reply = self._load(request) if request.kind == frames.LOAD else self._run(request)
             except BaseException as error:
-                reply = self._failed(request.nonce, problems.of(error, self.file, self.lines))
+                reply = self._failed(request.nonce, problems.of(error, self.file, self.lines, self.allowed))
                 del error
             self._reply(reply)
         os._exit(0)
@@ -131,7 +131,6 @@ class Worker:
         tree = ast.parse(source, self.file)
         imports.preload(tree, self.allowed)
         self.run_only()
-        self.allowed.closed = True
         del tree
         linecache.cache[self.file] = len(source), None, source.splitlines(keepends=True), self.file
         space = tilefunction.namespace()
@@ -139,7 +138,9 @@ class Worker:
         try:
             self.function = TileFunction.find(space, name)
         except FunctionProblem as problem:
-            return self._failed(request.nonce, problems.of(problem, self.file, self.lines) | {"reason": "syntax"})
+            return self._failed(
+                request.nonce, problems.of(problem, self.file, self.lines, self.allowed) | {"reason": "syntax"}
+            )
         openeo = self.function.convention in tilefunction.OPENEO.values()
         return self._done(request.nonce, {"context": self.function.wants_context or openeo})
 
@@ -202,7 +203,7 @@ class Worker:
         try:
             function.call(img, {"n": "x"})
         except Exception as error:
-            problems.of(error, "<warm>", source.splitlines())
+            problems.of(error, "<warm>", source.splitlines(), self.allowed)
         self._text({})
 
 
@@ -271,5 +272,5 @@ def begin_plain(
     if openeo:
         openeo_udf.install()
     allowed = imports.Allowed(packages, libraries)
-    sys.meta_path.insert(0, allowed)
+    allowed.install()
     begin(ends, half, lambda: None, lambda: None, allowed)

@@ -13,10 +13,10 @@ import gc
 import importlib
 import json
 import os
+import pkgutil
 import select
 import signal
 import socket
-import sys
 from typing import Any, NoReturn
 
 from earthloom.base import openeo_udf
@@ -56,8 +56,7 @@ class Zygote:
             importlib.import_module(name)
         if setup["openeo"]:
             openeo_udf.install()
-        # After what only the zygote itself imports.
-        sys.meta_path.insert(0, self.allowed)
+        self.allowed.install()
         self.fences = Fences(setup["level"], setup["memory_bytes"], setup["readable"], setup["listable"], setup["nice"])
         _settle()
         self._say({"loaded": 0})
@@ -73,8 +72,12 @@ class Zygote:
                 self._load(self.steps.pop(0))
 
     def _load(self, name: str) -> None:
+        package = name.removesuffix(".*")
         with contextlib.suppress(ImportError):  # a part that this version of a library does not have
-            importlib.import_module(name)
+            module = importlib.import_module(package)
+            if package != name:
+                for found in pkgutil.iter_modules(module.__path__, f"{package}."):
+                    importlib.import_module(found.name)
             if name == "numba":
                 _compile()
         _settle()
