@@ -172,11 +172,12 @@ def test_without_a_scale_the_range_comes_from_the_statistics(coll: ImageCollecti
     [
         (lambda p: p.band("B4"), 'No band "B4".*B04'),
         (lambda p: p.band(13), "13 bands, 0 to 12"),
+        (lambda p: p.band(["B04"]), "a name or a place"),
         (lambda p: p.band(), r"band\(band\)"),
         (lambda p: p.bands("B04"), r"three bands or a combination.*bands\(S2_LandWater\)"),
         (lambda p: p.bands("B04", "B03", "B1"), 'No band "B1"'),
         (lambda p: p.math("%", 2), r"\+ - \* /"),
-        (lambda p: p.math("+", "B04"), "other is a number"),
+        (lambda p: p.math("+", "B04"), "other is a number or another chain"),
         (lambda p: p.maskLT("800"), "value is a number"),
         (lambda p: p.mask(3), "another chain"),
         (lambda p: p.scale(1, 2, 3), r"two numbers \(min, max\) or six"),

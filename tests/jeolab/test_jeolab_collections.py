@@ -107,6 +107,7 @@ def test_a_place_is_found_with_and_without_accents() -> None:
         (lambda c: c.filterOnDay("2016-07-13"), r"filterOnDay\(year, month, day\)"),
         (lambda c: c.filterOnDate(2016, 7, 13), "filterOnDate"),
         (lambda c: c.filterOn("cloudcover", "=<", 5), "<= > >="),
+        (lambda c: c.limit(1.5), "count is a whole number"),
         (lambda c: c.limit(0), "leaves nothing"),
         (lambda c: c.processMulti("B04"), r'\["B04", "B08"\]'),
         (lambda c: c.processMulti([]), r'\["B04", "B08"\]'),

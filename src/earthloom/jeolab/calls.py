@@ -32,10 +32,18 @@ def told(function: Callable[P, R]) -> Callable[P, R]:
     return call
 
 
-def number(value: Any, call: str, argument: str) -> float:
-    """A finite number, as it was written; InvalidArgument names the call and the argument."""
+def number(value: Any, call: str, argument: str, accepts: str = "a number") -> float:
+    """A finite number, as it was written; InvalidArgument names the call, the argument and what it accepts."""
     item = getattr(value, "item", None)
     plain = item() if callable(item) else value
     if isinstance(plain, bool) or not isinstance(plain, int | float) or not math.isfinite(plain):
-        raise InvalidArgument(f"{call}: {argument} is a number, not {value!r}.", argument=argument)
+        raise InvalidArgument(f"{call}: {argument} is {accepts}, not {value!r}.", argument=argument)
     return plain
+
+
+def whole(value: Any, call: str, argument: str) -> int:
+    """A whole number; InvalidArgument names the call and the argument."""
+    plain = number(value, call, argument, "a whole number")
+    if plain != int(plain):
+        raise InvalidArgument(f"{call}: {argument} is a whole number, not {value!r}.", argument=argument)
+    return int(plain)

@@ -9,7 +9,7 @@ from typing import Any
 
 from earthloom.base.errors import InvalidArgument
 from earthloom.chain import collection
-from earthloom.jeolab.calls import number, told
+from earthloom.jeolab.calls import number, told, whole
 from earthloom.jeolab.paths import Path, resolve
 from earthloom.jeolab.process import ImageProcess
 
@@ -82,7 +82,7 @@ class ImageCollection:
     @told
     def limit(self, count: int) -> ImageCollection:
         """Keep the first images in the order."""
-        return self._become(self.items.limit(int(number(count, "limit", "count"))))
+        return self._become(self.items.limit(whole(count, "limit", "count")))
 
     @told
     def count(self) -> int:
@@ -137,6 +137,6 @@ def in_use() -> ImageCollection:
 
 def _day(call: str, *numbers: Any) -> date:
     try:
-        return date(*(int(number(n, call, name)) for n, name in zip(numbers, ("year", "month", "day"), strict=True)))
+        return date(*(whole(n, call, name) for n, name in zip(numbers, ("year", "month", "day"), strict=True)))
     except ValueError as error:
         raise InvalidArgument(f"{call}: {'-'.join(map(str, numbers))} is no day: {error}.") from None

@@ -118,7 +118,7 @@ class ImageProcess:
         """The name of a band that may be given by its place."""
         if isinstance(band, str):
             return band
-        place, count = number(band, call, "band"), len(self._names)
+        place, count = number(band, call, "band", "a name or a place"), len(self._names)
         if place not in range(count):
             there = f"{count} bands, 0 to {count - 1}" if count > 1 else "one band, 0"
             raise InvalidArgument(f"{call}: there is no band {band}; the chain has {there}.", argument="band")
@@ -148,7 +148,8 @@ class ImageProcess:
         if op not in MATH:
             raise InvalidArgument(f'math: "{op}" is none of {" ".join(MATH)}.', argument="op")
         if not isinstance(other, ImageProcess):
-            return self._become(MATH[op](self._values, number(other, "math", "other")))
+            value = number(other, "math", "other", "a number or another chain")
+            return self._become(MATH[op](self._values, value))
         larger = other if self._flat else self
         return self._become(MATH[op](self._values, other._values), larger._names, flat=larger._flat)
 
