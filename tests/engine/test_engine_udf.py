@@ -9,7 +9,7 @@ import pytest
 import rasterio
 
 import earthloom as el
-from earthloom.base.errors import FunctionFailed, InvalidArgument, InvalidGraph, NotFound
+from earthloom.base.errors import FunctionFailed, InvalidArgument, InvalidGraph, NotFound, TooLarge
 from earthloom.base.grid import Grid, Lattice, transformer
 from earthloom.chain.build import Chain
 from earthloom.engine.engine import Engine, open_engine
@@ -394,6 +394,7 @@ F = "def f(img): return img"
         (execute(BAND, "def f(img): return img.sum()"), FunctionFailed, "not a numpy array"),
         (execute(BAND, "def f(img): return img[:5]"), FunctionFailed, "returned the shape"),
         (execute(BAND, "def f(img): return img * 1j"), FunctionFailed, "complex64"),
+        (execute(BAND, F + "#" * 70_000), TooLarge, "68 KiB"),
     ],
 )
 def test_a_mistake_is_told_when_the_chain_is_posted(engine, chain, kind, words):

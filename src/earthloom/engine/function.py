@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from earthloom.base.cube import Cube
 from earthloom.base.errors import FunctionFailed, InvalidArgument, NotFound
 from earthloom.base.grid import MAX_ZOOM, TILE_PX, Grid, Lattice
-from earthloom.base.tilefunction import RESULT_TYPES, FunctionProblem, checked, context_json, finish, result_dims
+from earthloom.base.tilefunction import RESULT_TYPES, FunctionProblem, context_json, cube_values, from_json
 from earthloom.engine.stored import Stored
 from earthloom.sandbox.function import Function
 from earthloom.sandbox.sandbox import Sandbox
@@ -221,43 +221,30 @@ def call(
     FunctionFailed
         If the function raises, takes too long, or gives what is no result.
     """
-    # What is not NaN is data: only of whole numbers the mask must be told.
-    mask = None if part.img.dtype.kind == "f" or part.mask.all() else part.mask
+    # What is not NaN is data: only of stored numbers the mask must be told.
+    mask = part.mask if udf.raw and not part.mask.all() else None
     result = sandbox.call(
         tenant, udf.function, part.img, arguments=udf.arguments, context=part.context, mask=mask, place=place
     )
     try:
-        values, dims, warnings = _finished(udf, part, result, dtype)
+        values, dims, warnings = cube_values(
+            result,
+            part.img,
+            part.mask,
+            part.dims,
+            margin=udf.margin,
+            bands=udf.bands,
+            dtype=udf.dtype,
+            as_type=dtype,
+            own_mask=udf.mask == "own",
+            nodata=from_json(part.context["nodata"]),
+        )
     except FunctionProblem as problem:
         name = udf.function.name or None
         raise FunctionFailed(problem.message, hint=problem.hint, reason="result", function=name, place=place) from None
     for text in warnings:
         sandbox.note(tenant, udf.function, text, place=place)
     return values, dims
-
-
-def _finished(
-    udf: Udf, part: Given, result: NDArray[Any], dtype: str
-) -> tuple[NDArray[Any], tuple[str, ...], list[str]]:
-    result = checked(result, part.img, udf.margin)
-    dims = result_dims(part.dims, part.img.shape, result.shape)
-    if udf.bands is not None:
-        if udf.bands == 1 and "bands" in dims and result.shape[-3] == 1:
-            result, dims = result[..., 0, :, :], tuple(d for d in dims if d != "bands")
-        count = result.shape[-3] if "bands" in dims else 1
-        if count != udf.bands:
-            raise FunctionProblem(f"The function is declared to give {udf.bands} bands and returned {result.shape}.")
-    wanted = udf.dtype
-    if not wanted and dtype and dtype != np.result_type(result.dtype, np.float32).name:
-        wanted = dtype
-    inside = _inside(part.mask, udf.margin)
-    nodata = _number(part.context["nodata"])
-    values, warnings = finish(result, dims, inside, part.dims, dtype=wanted, own_mask=udf.mask == "own", nodata=nodata)
-    return values, dims, warnings
-
-
-def _number(value: Any) -> float | int:
-    return value if isinstance(value, int | float) else math.nan
 
 
 def _inside(mask: NDArray[np.bool_], margin: int) -> NDArray[np.bool_]:

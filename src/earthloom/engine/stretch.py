@@ -28,14 +28,15 @@ def style_for(engine: Engine, plan: Plan, selection: Selection, tenant: str = "l
 
     A range that the chain leaves out is the mean +- 2 standard deviations of the band, as ingested, where the values
     are still the band's own; else the 2nd and 98th percentile over the selection on a grid of 256 pixels. Without
-    any colours one band is grey and three are red, green and blue.
+    any colours one band is grey and three are red, green and blue. Of a chain with functions each tenant has an own
+    style, for what a function gives is a claim of the tenant who runs it.
 
     Raises
     ------
     InvalidGraph
         If the chain has more bands than a picture can show.
     """
-    name = f"{plan.key}/{selection.revision}"
+    name = f"{plan.key}/{selection.revision}/{tenant if plan.functions else ''}"
     style = engine.styles.get(name)
     if style is None:
         style = _style(engine, plan, selection, tenant)
