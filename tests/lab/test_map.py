@@ -102,6 +102,26 @@ def test_a_layer_of_another_collection_is_a_new_one_in_its_place() -> None:
     assert m._panel.layers[1]["id"] == new.model_id
 
 
+def test_what_a_user_should_read_of_a_chain_stands_in_its_card() -> None:
+    m = el.Map()
+    m.add(SERIES.cube(["B04"]).color("viridis", vmin=0, vmax=1), name="dates")
+    assert any("newest valid value" in note for note in m._panel.layers[0]["notes"])
+    m.add(RED, name="one")
+    assert m._panel.layers[0]["notes"] == []
+
+
+def test_the_logs_of_a_function_have_an_address(server: str) -> None:
+    def twice(img):  # type: ignore[no-untyped-def]
+        return 2 * img
+
+    m = el.Map()
+    chain = RED.execute(twice)
+    m.add((chain + 1).color("viridis", vmin=0, vmax=1), name="a")
+    assert m._panel.layers[0]["logs"].startswith(f"{server}/logs/")
+    m.add(RED, name="a")
+    assert m._panel.layers[0]["logs"] is None
+
+
 def test_a_slider_asks_little_of_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
     m = el.Map()
     m.add(RED, name="a")

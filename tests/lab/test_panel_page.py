@@ -126,6 +126,11 @@ def test_a_card_for_each_layer_with_its_legend(shown: Page) -> None:
     expect(shown.locator(".el-ramp")).to_have_count(1)
 
 
+def test_notes_of_a_chain_stand_in_its_card(shown: Page) -> None:
+    replace(shown, NDVI | {"notes": ["The newest of <i>33</i> dates is shown."]})
+    expect(shown.locator(".el-layer .notes").first).to_have_text("The newest of <i>33</i> dates is shown.")
+
+
 def test_tiles_are_counted_until_all_are_there(shown: Page, tiles: Any) -> None:
     expect(shown.locator(".el-map-line")).to_have_attribute("aria-valuenow", "100")
     expect(shown.locator(".leaflet-tile-loaded")).to_have_count(shown.locator(".leaflet-tile").count())

@@ -55,6 +55,10 @@ class Session(Protocol):
         """The address of a route for a map, which sends no header: with the token of who asks, if there is one."""
         ...
 
+    def register(self, graph: Graph) -> dict[str, Any]:
+        """Check a chain and keep it: its `key`, and `warnings`, sentences that a user should read."""
+        ...
+
     def put(self, graph: Graph) -> str:
         """Check a chain and keep it; its key."""
         ...

@@ -13,7 +13,7 @@ from earthloom.base.errors import EmptySelection, InvalidArgument, NotFound
 from earthloom.base.grid import MAX_ZOOM
 from earthloom.chain.build import Chain
 from earthloom.chain.collection import ImageCollection
-from earthloom.chain.graph import Node, ordered
+from earthloom.chain.graph import ordered
 from earthloom.chain.session import Session, current
 from earthloom.chain.steps import short_name
 from earthloom.lab.panel import Panel
@@ -108,13 +108,17 @@ class Map(ipyleaflet.Map):  # type: ignore[misc]
                 raise InvalidArgument(f"A map cannot show a {type(item).__name__}.", hint="Add a chain.")
             return super().add(item, index)
         session = current()
-        key = session.put(item.graph)
+        kept = session.register(item.graph)
+        key = kept["key"]
         found = self._selections.of(session, item.node)
         if not found.matched:
             near = f" The nearest date that has items is {found.nearest[:10]}." if found.nearest else ""
             raise EmptySelection(f"0 items are selected.{near}", hint="Widen the filters.")
         traits = _tiles(session, key, name or self._free_name(item, key), found.attribution, opacity, visible)
-        card = _card(session, key, session.legend(key), found.bbox, _has_function(item.node))
+        card = _card(session, key, session.legend(key), found.bbox)
+        card |= {"notes": kept["warnings"]}
+        if any(node.process_id == "run_udf" for node in ordered(item.node)):
+            card |= {"logs": session.address(f"/logs/{key}")}  # a function of the user's may print
         layer = self._put(traits, card)
         if self._goes_to_first:
             self.zoom_to(layer)
@@ -250,18 +254,12 @@ def _tiles(
     }
 
 
-def _card(
-    session: Session, key: str, legend: dict[str, Any] | None, bbox: Box | None, has_function: bool = False
-) -> dict[str, Any]:
+def _card(session: Session, key: str, legend: dict[str, Any] | None, bbox: Box | None) -> dict[str, Any]:
     """What the panel needs beside the layer."""
     return {
         "point": session.address(f"/point/{key}"),
-        "logs": session.address(f"/logs/{key}") if has_function else None,
+        "logs": None,
         "legend": legend,
+        "notes": [],
         "bbox": None if bbox is None else list(bbox),
     }
-
-
-def _has_function(result: Node) -> bool:
-    """Whether a chain runs a function of the user's, which may print."""
-    return any(node.process_id == "run_udf" for node in ordered(result))

@@ -21,7 +21,7 @@ class Panel(anywidget.AnyWidget):
     layers
         Layers that have a card, top first: `id` (model id of the TileLayer), `name`, `url` of its tiles, `point` (url
         of its values, or None), `logs` (url of what its functions print, or None), `legend` (JSON of the server, or
-        None), `bbox` (west, south, east, north, or None).
+        None), `notes` (sentences), `bbox` (west, south, east, north, or None).
     held
         The place whose values are held: `lat`, `lon`; None lets go.
     folded

@@ -5,7 +5,7 @@ import { progressLine, reasons } from "./progress.js";
 
 // layer = { name, legend, watch }; state() gives { visible, opacity, outside } as they are now;
 // on = { visible(yes), opacity(value), zoom(), retry(), log() }. card.draw() after a change, card.here(value) marks the
-// legend, card.legend(spec) changes it, card.log(text) tells how much was printed.
+// legend, card.describe({ legend, notes }) changes what the chain brings, card.log(text) tells how much was printed.
 export function layerCard(layer, state, on) {
   let open = true;
   let more = false;
@@ -19,8 +19,9 @@ export function layerCard(layer, state, on) {
   const slider = opacitySlider(on.opacity);
   const log = h("button", { class: "el-link", type: "button", onclick: on.log });
   const printed = h("div", { class: "el-row el-small printed", hidden: true }, icon("lines"), log);
+  const remarks = h("div", { class: "el-small el-mute notes" });
   let key = null;
-  const body = h("div", { class: "body" }, bad, printed, slider);
+  const body = h("div", { class: "body" }, bad, printed, remarks, slider);
   const line = progressLine(() => [layer.watch]);
   line.classList.add("line");
   const root = h("article", { class: "el-layer", "aria-label": layer.name }, h("div", { class: "head" }, eye, name, there, menu), body, line);
@@ -54,7 +55,8 @@ export function layerCard(layer, state, on) {
     line.draw();
   };
   root.here = (value) => key?.here(value);
-  root.legend = (spec) => {
+  root.describe = ({ legend: spec, notes = [] }) => {
+    remarks.replaceChildren(...notes.map((text) => h("p", {}, text)));
     key?.remove();
     key = spec && legend(spec);
     if (key) body.append(key);
@@ -63,7 +65,7 @@ export function layerCard(layer, state, on) {
     printed.hidden = text === "";
     log.textContent = text;
   };
-  root.legend(layer.legend);
+  root.describe(layer);
   root.draw();
   return root;
 }

@@ -1,6 +1,6 @@
 // The notebook map's parts, over an ipyleaflet Map: layer cards, progress, notices, values under a click, tools, scale.
 // The widget stands in a control of the Map and finds Leaflet's own map through the widget manager. What lasts is in
-// the traits: layers = [{ id, name, url, point, logs, legend, bbox }], top first; held = { lat, lon }; folded.
+// the traits: layers = [{ id, name, url, point, logs, legend, notes, bbox }], top first; held = { lat, lon }; folded.
 import { h, iconButton } from "./dom.js";
 import { inspector } from "./inspector.js";
 import { layerCard } from "./layers.js";
@@ -136,9 +136,10 @@ async function build(model, el, signal) {
     };
     layer.lines = [];
     layer.describe = (news) => {
-      const { url, legend, logs } = layer;
+      const { url, logs } = layer;
+      const told = JSON.stringify([layer.legend, layer.notes]);
       Object.assign(layer, news);
-      if (JSON.stringify(legend) !== JSON.stringify(layer.legend)) layer.card.legend(layer.legend);
+      if (told !== JSON.stringify([layer.legend, layer.notes])) layer.card.describe(layer);
       if (url !== layer.url && read.shows?.startsWith("line ")) stopReading();
       if (logs && !layer.logs) printed(layer, []);
     };
