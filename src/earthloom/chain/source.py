@@ -103,7 +103,8 @@ def _no_definition(name: str) -> InvalidArgument:
             hint="Write def f(img): return ..., or f = lambda img: ... on a line of its own.",
         )
     return InvalidArgument(
-        f"The text that was found for {name} is not its definition: its file has changed since it was imported.",
+        f"The text found for {name} is not what runs here: its file has changed since it was imported, or a tool such "
+        "as a test runner changed its code.",
         hint="Import it again, or run its cell again.",
     )
 
