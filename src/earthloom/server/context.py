@@ -23,6 +23,7 @@ from earthloom.base.lru import Lru
 from earthloom.engine.engine import Engine
 from earthloom.server.access import Access
 from earthloom.server.admission import Admission
+from earthloom.server.failures import Failures
 from earthloom.server.metrics import Metrics
 
 _CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -45,6 +46,7 @@ class Context:
     pixels: ThreadPoolExecutor = field(default_factory=partial(ThreadPoolExecutor, _CORES, "pixels"))
     functions: ThreadPoolExecutor = field(default_factory=partial(ThreadPoolExecutor, _EACH * _TENANTS, "functions"))
     admission: Admission = field(default_factory=partial(Admission, _EACH, _WAIT_S))
+    failures: Failures = field(default_factory=Failures)
     uses: Lru[str, bool] = field(default_factory=partial(Lru, _KEYS))
 
     async def uses_functions(self, key: str) -> bool:

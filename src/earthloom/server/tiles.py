@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from earthloom.base.errors import InvalidArgument
+from earthloom.base.errors import FunctionFailed, InvalidArgument
 from earthloom.base.grid import MAX_ZOOM
 from earthloom.catalog.protocol import Bbox
 from earthloom.engine.encode import encode, encode_npy
@@ -91,7 +91,13 @@ async def tile(context: Context, request: Request) -> Response:
     who, key = tenant(request), path["key"]
     with context.metrics.tile() as said:
         said["user_code"] = functions = await context.uses_functions(key)
-        made = await context.run(who, functions, get_tile, context.engine, key, z, x, y, kind, known, who, tile=True)
+        asked = who, key, z, x, y, kind
+        context.failures.check(asked)
+        try:
+            made = await context.run(who, functions, get_tile, context.engine, *asked[1:], known, who, tile=True)
+        except FunctionFailed as error:
+            context.failures.note(asked, error)
+            raise
         said["known"] = made.body is None
     # no-cache: kept by the browser but asked for again each time, for a new item changes the pixels of an old key.
     headers = {"ETag": made.tag, "Cache-Control": "no-cache", "Server-Timing": made.timing}
