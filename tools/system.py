@@ -13,8 +13,9 @@ import sys
 from ctypes.util import find_library
 
 # Debian's package -> the programs of which one will do, or the library that it holds.
-PROGRAMS = {"chromium": ("chromium", "chromium-browser", "google-chrome")}
-LIBRARIES = {"libatomic1": "atomic"}  # of the program that drives the browser
+PROGRAMS = {"chromium": ("chromium", "chromium-browser", "google-chrome"), "bubblewrap": ("bwrap",)}
+# Of the program that drives the browser; what the sandbox's filters are compared with.
+LIBRARIES = {"libatomic1": "atomic", "libseccomp2": "seccomp"}
 
 
 def main() -> int:
