@@ -93,6 +93,20 @@ def test_a_new_date_changes_what_a_function_of_dates_gives(engine, folder):
     assert plan.steps[plan.value].names == ("0", "1", "2", "3")
 
 
+def test_another_process_tries_the_function_again(engine, folder, tmp_path):
+    ingest_stac(engine.catalogue, folder / "sentinel2-coast" / "collection.json")
+    key = engine.put(execute(COAST["B04"], "def f(img): return numpy.stack([img, img])").graph)
+    other = open_engine(tmp_path / "data", sandbox=engine.sandbox.settings)
+    try:
+        plan = plan_for(other, key, "ada")
+        assert plan.steps[plan.value].names == ("0", "1")
+        assert other.sandbox.counters()["calls"] == 1
+        assert plan_for(other, key, "ada") is plan
+        assert [f.name for f in other.functions(key)] == ["f"]
+    finally:
+        other.close()
+
+
 def test_large_arrays_are_handed_over_in_blocks(engine, folder):
     ingest_stac(engine.catalogue, folder / "sentinel2-coast" / "collection.json")
     data = COAST[["B02", "B03", "B04", "B08"]]

@@ -22,7 +22,7 @@ from earthloom.chain.parse import graph_of, parse
 from earthloom.engine import encode, paint
 from earthloom.engine.function import Shape, Udf
 from earthloom.engine.plan import Plan, compile_plan
-from earthloom.engine.selection import Selection, selection_for
+from earthloom.engine.selection import Selection, SourceItems, selection_for
 from earthloom.engine.source import Source, source_of
 from earthloom.engine.style import Style
 from earthloom.engine.udf import functions_of, try_function
@@ -63,6 +63,7 @@ class Engine:
         self.sandbox = Sandbox(sandbox)
         self.plans: Lru[str, Plan] = Lru(PLANS)
         self.selections: Lru[str, Selection] = Lru(SELECTIONS)
+        self.items: Lru[str, SourceItems] = Lru(SELECTIONS)
         self.styles: Lru[str, Style] = Lru(STYLES)
         self.shapes: Lru[tuple[str, tuple[int, ...]], Shape] = Lru(FUNCTIONS)
         self._functions: Lru[str, tuple[Function, ...]] = Lru(FUNCTIONS)

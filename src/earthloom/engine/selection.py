@@ -6,7 +6,7 @@ A selection is kept until the catalogue changes.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -134,10 +134,20 @@ def selection_for(engine: Engine, plan: Plan) -> Selection:
     cached = engine.selections.get(plan.key)
     if cached is not None and cached.revision == revision:
         return cached
-    chosen = {i: _items(engine, source) for i, source in sources.items()}
+    chosen = {i: _kept_items(engine, source) for i, source in sources.items()}
     selection = Selection(chosen, revision)
     engine.selections.put(plan.key, selection)
     return selection
+
+
+def _kept_items(engine: Engine, source: Source) -> SourceItems:
+    """The items of a source; chains that differ in other steps, as by a moved argument, share them."""
+    name = digest([asdict(source), engine.revision(source.query.collection)])
+    items = engine.items.get(name)
+    if items is None:
+        items = _items(engine, source)
+        engine.items.put(name, items)
+    return items
 
 
 def _items(engine: Engine, source: Source) -> SourceItems:
