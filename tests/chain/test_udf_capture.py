@@ -215,6 +215,7 @@ alone = lambda img, n=3: img * n + LIMIT  # noqa: E731
         (declared, (), {}),
         (bare, (), {}),
         (alone, (), {"n": 2}),
+        (each, (2,), {}),
     ],
 )
 def test_what_travels_does_the_same_there(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

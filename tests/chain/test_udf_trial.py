@@ -171,12 +171,12 @@ def test_errors_of_the_function_are_its_own() -> None:
 
 
 def test_a_function_with_global_img_leaves_the_notebook_as_it_was() -> None:
-    names: dict[str, Any] = {"np": np, "img": "mine"}
-    exec("def f(n=2):\n    global img\n    img = band0 * n\n", names)
+    names: dict[str, Any] = {"np": "mine too", "img": "mine"}
+    exec("def f(n=2):\n    global img\n    img = numpy.ones_like(band0) * band0 * n\n", names)
     values, _ = run_here(TileFunction(names["f"]), {"function": "f", "arguments": {"n": 3}}, given(noise()))
     np.testing.assert_array_equal(values, noise() * 3)
-    assert names["img"] == "mine"
-    assert "band0" not in names
+    assert (names["img"], names["np"]) == ("mine", "mine too")
+    assert not {"band0", "numpy"} & set(names)
 
 
 def test_openeo_functions_run_here_too() -> None:

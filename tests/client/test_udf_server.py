@@ -81,6 +81,13 @@ def row_and_column(img, context):  # type: ignore[no-untyped-def]
     return (context.x[None, :] / context.resolution[0]) % 100 + context.y[:, None] % 10
 
 
+def fills(limit=0.1):  # type: ignore[no-untyped-def]
+    global img
+    img = numpy.ones_like(band0)  # type: ignore[name-defined]  # noqa: F821
+    img[band0 > limit] = 0  # type: ignore[name-defined]  # noqa: F821
+    img[band1 > limit] = 0  # type: ignore[name-defined]  # noqa: F821
+
+
 def apply_datacube(cube, context):  # type: ignore[no-untyped-def]
     return cube.max("bands") * context["factor"]
 
@@ -112,6 +119,7 @@ def chatty(img):  # type: ignore[no-untyped-def]
         (coast[["B04", "B8A"]], stored, {"raw": True}),
         (series.cube(["B04", "B08"]), mean_of_dates, {}),
         (coast["B04"], row_and_column, {}),
+        (coast[["B04", "B08"]], fills, {"limit": 0.2}),
         (coast["B08"].execute(edges)["1"], with_helper, {}),
     ],
 )
@@ -148,6 +156,10 @@ def test_places(connected: HttpSession) -> None:
         west, south, east, north = trial.grid.lonlat_bounds()
         assert west < FOREST[0] < east
         assert south < FOREST[1] < north
+    inside = series.mosaic().within((22.151, 45.201, 22.153, 45.203))["B04"]
+    west, south, east, north = inside.test_execute(with_helper).grid.lonlat_bounds()
+    assert west < 22.152 < east
+    assert south < 45.202 < north
     with pytest.raises(InvalidArgument, match="There is no data in these tiles"):
         chain.test_execute(with_helper, place=(10, 10))
     with pytest.raises(InvalidArgument, match=r"\(45, 220\) is no place.*Write \(longitude, latitude\)"):

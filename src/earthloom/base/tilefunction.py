@@ -248,7 +248,8 @@ class TileFunction:
         parameters = list(self.signature.parameters.values())
         self.array_name = parameters[0].name if parameters and self.convention == "array" else ""
         named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-        self._by_name = all(p.kind in named for p in parameters)
+        # A ufunc that numba made knows its parameters by their places only.
+        self._by_name = all(p.kind in named for p in parameters) and not hasattr(function, "nin")
         self.wants_context = self.convention in ("array", "globals") and "context" in self.signature.parameters
 
     @classmethod

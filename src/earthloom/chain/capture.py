@@ -25,7 +25,7 @@ from earthloom.chain.literal import literal
 from earthloom.chain.source import UNKNOWN, Source, dotted, source_of
 
 _LOADS = {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"}
-_BAND = re.compile(r"img|band\d+")  # filled in for functions that use `global img`
+FILLED = re.compile(r"img|band\d+")  # global names that functions with `global img` are given
 
 
 def module_text(function: Callable[..., Any]) -> tuple[str, str]:
@@ -149,7 +149,7 @@ class _Module:
 
     def need(self, name: str, function: FunctionType, source: Source, value: Any = UNKNOWN) -> None:
         """Take what a name stands for in a function."""
-        if self.fills_img and _BAND.fullmatch(name):
+        if self.fills_img and FILLED.fullmatch(name):
             return
         value = _meaning(name, function) if value is UNKNOWN else value
         if value is UNKNOWN:

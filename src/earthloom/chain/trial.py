@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from earthloom.base.errors import EarthloomError, FunctionFailed, InvalidArgument
 from earthloom.base.grid import TILE_PX, Grid
 from earthloom.base.tilefunction import FunctionProblem, TileContext, TileFunction, cube_values, from_json
+from earthloom.chain.capture import FILLED
 from earthloom.chain.declare import MAX_MARGIN_PX
 from earthloom.chain.graph import Graph
 from earthloom.chain.picture import data_address, pictures
@@ -174,7 +175,7 @@ def run_here(caller: TileFunction, settings: Mapping[str, Any], given: UdfInput)
     context = TileContext.from_json(given.context, img, given.mask.copy())
     arguments = from_json(settings.get("arguments", {})) if not openeo else {}
     try:
-        with _globals_kept(caller):
+        with _globals_as_there(caller):
             result = caller.call(img, arguments, context, settings if openeo else None)
         values, _, notes = cube_values(
             result,
@@ -302,17 +303,17 @@ def _has_data(given: UdfInput) -> bool:
 
 
 @contextmanager
-def _globals_kept(caller: TileFunction) -> Iterator[None]:
-    """A function that uses `global img` writes into the notebook's own names; they come back afterwards."""
-    if caller.convention != "globals":
-        yield
-        return
+def _globals_as_there(caller: TileFunction) -> Iterator[None]:
+    """numpy is there without an import; what a function with `global img` writes into the notebook is taken back."""
     names = caller.plain.__globals__
     before = dict(names)
+    for name in ("numpy", "np"):
+        names.setdefault(name, np)
     try:
         yield
     finally:
-        for name in [n for n in names if n == "img" or (n.startswith("band") and n[4:].isdigit())]:
+        filled = caller.convention == "globals"
+        for name in [n for n in names if n in ("numpy", "np") or (filled and FILLED.fullmatch(n))]:
             if name in before:
                 names[name] = before[name]
             else:
