@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -236,6 +237,9 @@ def test_what_is_counted(http: httpx.Client, function: Callable[..., Graph]) -> 
     assert more("earthloom_tile_seconds_count", "yes") == 3
     assert more("earthloom_sandbox_calls_total") == 2
     assert after["earthloom_sandbox_workers",] >= 1
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "user-code.md").read_text()
+    shown = {re.sub("_(count|sum|bucket|created)$", "", name) for name, *_ in after} - {"earthloom_tiles"}
+    assert shown == set(re.findall(r"`(earthloom_\w+)`", page))
 
 
 def test_a_tile_that_failed_just_now_is_not_tried_again(http: httpx.Client, function: Callable[..., Graph]) -> None:

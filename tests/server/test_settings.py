@@ -115,3 +115,5 @@ def test_every_setting_stands_in_the_table() -> None:
     names = [field.name for field in fields(SandboxSettings)]
     assert rows == [(name, f"EARTHLOOM_SANDBOX_{name.upper()}") for name in names]
     assert list(SandboxOptions.model_fields) == names
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "user-code.md").read_text()
+    assert re.findall(r"^\| `([A-Z_]+)` \|", page, re.MULTILINE) == [name.upper() for name in names]
