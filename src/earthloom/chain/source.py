@@ -91,8 +91,8 @@ def _lines(function: FunctionType) -> list[str]:
         return inspect.getsourcelines(function)[0]
     except (OSError, SyntaxError, IndexError):
         raise InvalidArgument(
-            f"The text of {function.__name__} cannot be found: it was made by exec, in a cell with %%time or the like, or "
-            "its file is gone.",
+            f"The text of {function.__name__} cannot be found: it was made by exec, in a cell with %%time or the like, "
+            "or its file is gone.",
             hint="Define it in a cell or a file of its own; its text travels to the server.",
         ) from None
 
