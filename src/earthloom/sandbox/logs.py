@@ -15,7 +15,7 @@ RING_BYTES = 1 << 20
 TENANT_BYTES, ALL_BYTES = 8 << 20, 64 << 20
 EMPTY_BYTES = 64 << 10  # what a ring counts beside its lines: so nobody's many functions push out the logs of others
 MOST_WARNINGS = 100  # different ones of a function that are known as told already
-LINE_BYTES = 100  # what a line costs beside its text
+LINE_BYTES = 300  # what a line costs beside its text
 
 Stream = Literal["stdout", "stderr", "warning", "error"]
 Key = tuple[str, str]  # tenant, digest of the function
@@ -62,10 +62,9 @@ class Logs:
         """Keep lines; a warning only once for a function."""
         now = time.time()
         with self._lock:
-            fresh = key not in self._rings
+            before = self._rings[key].size if key in self._rings else 0
             ring = self._rings.setdefault(key, _Ring())
             self._rings.move_to_end(key)
-            self._sizes[key[0]] -= 0 if fresh else ring.size
             for line in lines:
                 if line.stream == "warning":
                     if hash(line.text) in ring.warned or len(ring.warned) >= MOST_WARNINGS:
@@ -75,7 +74,7 @@ class Logs:
                 ring.size += LINE_BYTES + 4 * len(line.text)
                 while ring.size > RING_BYTES + EMPTY_BYTES:
                     ring.size -= LINE_BYTES + 4 * len(ring.lines.popleft().text)
-            self._sizes[key[0]] += ring.size
+            self._sizes[key[0]] += ring.size - before
             while self._sizes[key[0]] > TENANT_BYTES:
                 self._drop(next(k for k in self._rings if k[0] == key[0]))
             while self._sizes.total() > ALL_BYTES:
