@@ -157,7 +157,8 @@ class Sugar:
             `def f(img, ...)`: gets an array with the dimensions of the chain, (t, bands, y, x) or fewer, NaN where
             there is no data, and returns an array (y, x) or (bands, y, x). A parameter named `context` gets a
             `TileContext`: coordinates, pixel size, dates, mask. openEO's own `apply_datacube(cube, context)` and kin
-            work as well. What the function needs around the tile is declared by `tile_function`.
+            work as well. What the function needs around the tile is declared by `tile_function`. It is not called where
+            no pixel has data in all bands, unless it declares `mask="own"`.
         args, kwargs
             Its arguments after the array: numbers, text, lists, dictionaries, small arrays.
         raw
