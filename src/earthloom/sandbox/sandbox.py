@@ -77,7 +77,9 @@ class Sandbox:
         Returns when functions can run, or when it is known that they cannot; `report` tells.
         """
         with self._lock:
-            if self._keeper is None and not self._closed:
+            if self._closed:
+                return
+            if self._keeper is None:
                 _started.add(self)
                 self._keeper = threading.Thread(target=self._keep, name="sandbox", daemon=True)
                 self._keeper.start()
