@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import httpx
 import ipyleaflet
@@ -12,6 +14,7 @@ import pytest
 import earthloom as el
 from earthloom.base.errors import EmptySelection, InvalidArgument, NotFound
 from earthloom.chain import session
+from earthloom.server.tokens import Tokens
 
 SERIES = el.ImageCollection("sentinel2-series").filter_date("2020-05", "2020-09")
 RED = SERIES.mosaic()["B04"]
@@ -120,6 +123,19 @@ def test_the_logs_of_a_function_have_an_address(server: str) -> None:
     assert m._panel.layers[0]["logs"].startswith(f"{server}/logs/")
     m.add(RED, name="a")
     assert m._panel.layers[0]["logs"] is None
+
+
+def test_addresses_carry_the_token(start_server: Callable[..., Any], own_data: Path) -> None:
+    token = Tokens(own_data).add("ann")
+    with start_server(own_data) as url:
+        connected = el.connect(url, token=token)
+        m = el.Map()
+        layer = m.add(RED, name="a")
+        card = m._panel.layers[0]
+        assert layer.url == card["url"] == f"{url}/tiles/{RED.key}/{{z}}/{{x}}/{{y}}.png?token={token}"
+        assert card["point"] == f"{url}/point/{RED.key}?token={token}"
+        assert httpx.get(layer.url.format(z=14, x=9200, y=5887)).status_code == 200
+        connected.close()
 
 
 def test_a_slider_asks_little_of_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
