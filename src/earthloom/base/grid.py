@@ -27,6 +27,7 @@ WGS84_A_M = 6378137.0
 WGS84_E2 = 0.0066943799901413165
 WORLD_HALF_M = math.pi * SPHERE_RADIUS_M
 MAX_ZOOM = 24
+METRES_A_DEGREE = 111_320.0  # of the equator
 TILE_PX = 256
 
 
@@ -270,3 +271,9 @@ def _transformer(source: int, target: int, thread: int) -> pyproj.Transformer:
 def to_lonlat(epsg: int) -> pyproj.Transformer:
     """From a CRS to degrees (lon, lat)."""
     return transformer(epsg, 4326)
+
+
+def nearest_zoom(metres: float, lat: float) -> int:
+    """The zoom of web map tiles whose pixels are nearest to a size on the ground [m], at a latitude [degree]."""
+    pixel = 2 * WORLD_HALF_M * math.cos(math.radians(lat)) / TILE_PX
+    return min(max(round(math.log2(pixel / metres)), 0), MAX_ZOOM)

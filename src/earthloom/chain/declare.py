@@ -9,9 +9,8 @@ from typing import Any, Literal, TypeVar, overload
 import numpy as np
 
 from earthloom.base.errors import InvalidArgument, nearest
-from earthloom.base.tilefunction import RESULT_TYPES
+from earthloom.base.tilefunction import MAX_MARGIN_PX, RESULT_TYPES
 
-MAX_MARGIN_PX = 128
 _ATTRIBUTE = "__tile_function__"
 
 F = TypeVar("F", bound=Callable[..., Any])

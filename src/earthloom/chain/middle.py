@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from earthloom.base.errors import EmptySelection, InvalidArgument
-from earthloom.base.grid import MAX_ZOOM, TILE_PX, WORLD_HALF_M, crs
+from earthloom.base.grid import METRES_A_DEGREE, crs, nearest_zoom
 from earthloom.chain.graph import Node, inputs, ordered, to_json
 from earthloom.chain.session import Session
 from earthloom.processes.define import get_process
 
-METRES_A_DEGREE = 111_320.0  # of the equator
 FEW_ITEMS = 200
 SOME_ZOOM = 12  # where no band tells its pixel size
 
@@ -68,9 +67,7 @@ def _zoom(found: Mapping[str, Any], lat: float) -> int:
     if not known:
         return SOME_ZOOM
     epsg = found.get("epsg")
-    metres = min(known) * (METRES_A_DEGREE if epsg and crs(int(epsg)).is_geographic else 1.0)
-    pixel = 2 * WORLD_HALF_M * math.cos(math.radians(lat)) / TILE_PX
-    return min(max(round(math.log2(pixel / metres)), 0), MAX_ZOOM)
+    return nearest_zoom(min(known) * (METRES_A_DEGREE if epsg and crs(int(epsg)).is_geographic else 1.0), lat)
 
 
 def point_of(session: Session, place: Any) -> tuple[float, float]:

@@ -18,9 +18,15 @@ from numpy.typing import NDArray
 
 from earthloom.base.errors import EarthloomError, FunctionFailed, InvalidArgument
 from earthloom.base.grid import TILE_PX, Grid
-from earthloom.base.tilefunction import FunctionProblem, TileContext, TileFunction, cube_values, from_json
+from earthloom.base.tilefunction import (
+    MAX_MARGIN_PX,
+    FunctionProblem,
+    TileContext,
+    TileFunction,
+    cube_values,
+    from_json,
+)
 from earthloom.chain.capture import FILLED
-from earthloom.chain.declare import MAX_MARGIN_PX
 from earthloom.chain.graph import Graph
 from earthloom.chain.picture import data_address, pictures
 from earthloom.chain.session import Session, UdfInput

@@ -14,12 +14,18 @@ from numpy.typing import NDArray
 from earthloom.base.cube import Cube
 from earthloom.base.errors import FunctionFailed, InvalidArgument, NotFound
 from earthloom.base.grid import MAX_ZOOM, TILE_PX, Grid, Lattice
-from earthloom.base.tilefunction import RESULT_TYPES, FunctionProblem, context_json, cube_values, from_json
+from earthloom.base.tilefunction import (
+    MAX_MARGIN_PX,
+    RESULT_TYPES,
+    FunctionProblem,
+    context_json,
+    cube_values,
+    from_json,
+)
 from earthloom.engine.stored import Stored
 from earthloom.sandbox.function import Function
 from earthloom.sandbox.sandbox import Sandbox
 
-MAX_MARGIN_PX = 128
 MAX_BANDS = 1000
 MAX_BLOCK_PX, MIN_BLOCK_PX = 512, 32  # on a side, of what one call gets without its margin
 

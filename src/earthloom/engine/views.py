@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from earthloom.base.canon import digest
 from earthloom.base.errors import EmptySelection, InvalidArgument, TooLarge
-from earthloom.base.grid import MAX_ZOOM, TILE_PX, WEB_MERCATOR, WORLD_HALF_M, Grid, Lattice, crs, transformer
+from earthloom.base.grid import METRES_A_DEGREE, WEB_MERCATOR, Grid, Lattice, crs, nearest_zoom, transformer
 from earthloom.catalog.protocol import Bbox
 from earthloom.chain.canonical import canonical_argument
 from earthloom.engine.plan import Plan
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 MERCATOR_LATITUDE = math.degrees(math.atan(math.sinh(math.pi)))
 MAX_VALUES = 100_000_000
-METRES_A_DEGREE = 111_320.0  # of the equator
 SOME_ZOOM = 12  # of collections that do not tell their resolution
 ENGINE_VERSION = 1  # raised when the same chain and items give other pixels
 
@@ -109,9 +108,7 @@ def native_zoom(engine: Engine, plan: Plan, source: int, lat: float) -> int:
     if not found:
         return SOME_ZOOM
     geographic = crs(engine.epsg_of(plan.sources[source].query.collection)).is_geographic
-    metres = min(found) * (METRES_A_DEGREE if geographic else 1.0)
-    pixel = 2 * WORLD_HALF_M * math.cos(math.radians(lat)) / TILE_PX
-    return min(max(round(math.log2(pixel / metres)), 0), MAX_ZOOM)
+    return nearest_zoom(min(found) * (METRES_A_DEGREE if geographic else 1.0), lat)
 
 
 def etag(engine: Engine, plan: Plan, selection: Selection, style: Style | None, grid: Grid) -> str:
