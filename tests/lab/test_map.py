@@ -154,6 +154,10 @@ def test_a_slider_asks_little_of_the_server(monkeypatch: pytest.MonkeyPatch) -> 
     # The new tiles are asked for before the new legend shows.
     assert messages == ["ChainLayer", "Panel"]
 
+    messages.clear()
+    m.add(RED * 2, name="a")  # the same once more: its tiles are asked for again, the card stays
+    assert messages == ["ChainLayer"]
+
 
 def test_layers_without_a_name_do_not_replace_each_other() -> None:
     m = el.Map()

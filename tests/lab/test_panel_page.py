@@ -262,13 +262,20 @@ def test_a_long_message_of_a_function_is_cut(shown: Page, tiles: Any) -> None:
     assert box["height"] < 112  # so much is left below the layers
 
 
-def test_a_server_that_runs_no_functions_is_told(shown: Page, tiles: Any) -> None:
-    tiles.status = 501
-    message = "Functions are not run here: the system has no seccomp."
-    tiles.broken["11/1150/736"] = {"code": "not-supported", "message": message, "hint": "", "where": {}}
+@pytest.mark.parametrize(
+    ("status", "code", "message", "told"),
+    [
+        (501, "not-supported", "No seccomp here.", "Not possible on this server. No seccomp here. 2 tiles."),
+        (401, "unauthorized", "Nobody has it.", "Your sign-in has ended. Layers stay; 2 tiles: Nobody has it.Retry"),
+    ],
+)
+def test_what_a_server_refuses_is_told(
+    shown: Page, tiles: Any, status: int, code: str, message: str, told: str
+) -> None:
+    tiles.status = status
+    tiles.broken["11/1150/736"] = {"code": code, "message": message, "hint": "", "where": {}}
     shown.evaluate("map.setView([45.2, 22.15], 11, { animate: false })")
-    notice = shown.locator(".el-notice.bad")
-    expect(notice).to_have_text(f"Not possible on this server. {message} 2 tiles.")
+    expect(shown.locator(".el-notice.bad")).to_have_text(told)
 
 
 def test_what_functions_print_is_counted_and_read(shown: Page, tiles: Any, tmp_path: Path) -> None:

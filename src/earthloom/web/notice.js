@@ -36,6 +36,8 @@ export function tileErrors(watches, on) {
       return notice("bad", cause, "The server does not answer.", `What is drawn stays; ${tiles} could not be asked for.`, [retry], on.close);
     case "not-supported":
       return notice("bad", cause, "Not possible on this server.", `${sentence(first.reason)} ${tiles}${others}.`, [], on.close);
+    case "unauthorized":
+      return notice("bad", cause, "Your sign-in has ended.", `Layers stay; ${tiles}${others}: ${first.reason}`, [retry], on.close);
     case "function-failed": {
       const lines = first.traceback ? [["Show line", () => on.lines(first)]] : [];
       const reason = [...whereIn(first), sentence(first.reason), first.hint && ` ${first.hint}`, ` ${tiles}${others}.`];
