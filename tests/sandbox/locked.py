@@ -114,6 +114,7 @@ def tries(folder: str) -> dict[str, Callable[[], Any]]:
         "duplicate": lambda: os.close(os.dup(0)),
         "pipe size": lambda: __import__("fcntl").fcntl(0, 1031, 1 << 20),
         "merge pages": lambda: mmap.mmap(-1, 4096).madvise(12),
+        "huge pages": lambda: mmap.mmap(-1, 2 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x40000),
         "priority lock": lambda: call(202, ctypes.create_string_buffer(4).raw, 6, 0, 0, 0, 0),
         "io_uring": lambda: call(425, 8, bytes(120)),
         "clone3": lambda: call(435, bytes(88), 88),

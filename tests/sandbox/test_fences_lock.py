@@ -109,7 +109,7 @@ def test_refused(outcomes: dict[str, Outcomes], phase: str) -> None:
     found = outcomes[phase]
     names = ("memfd", "pipe", "eventfd", "socket", "unix socket", "socketpair", "netlink", "exec", "io_uring")
     names += ("kill parent", "kill all", "kill self", "setuid", "nice", "affinity", "timer", "pidfd", "pipe size")
-    for name in (*names, "merge pages", "priority lock"):
+    for name in (*names, "merge pages", "huge pages", "priority lock"):
         if name == "priority lock" and platform.machine() != "x86_64":
             continue
         assert found[name] == ["refused", "EPERM"], name

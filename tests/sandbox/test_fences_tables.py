@@ -24,7 +24,18 @@ from earthloom.sandbox.inside.syscalls import Check
 TOOL = Path(__file__).parents[2] / "tools" / "syscalls.py"
 ALLOW, ERRNO, KILL = 0x7FFF0000, 0x00050000, 0x80000000
 MASKED_EQUAL = 7
-ARGUMENTS = ((0,) * 6, (1,) * 6, (3,) * 6, (9,) * 6, (14,) * 6, (1 << 32,) * 6, (0o102,) * 6, (1030,) * 6, (128,) * 6)
+ARGUMENTS = (
+    (0,) * 6,
+    (1,) * 6,
+    (3,) * 6,
+    (9,) * 6,
+    (14,) * 6,
+    (1 << 32,) * 6,
+    (0o102,) * 6,
+    (1030,) * 6,
+    (128,) * 6,
+    (0x40022,) * 6,
+)
 
 
 @pytest.fixture(scope="module")
