@@ -114,6 +114,25 @@ def test_cloud_free_ndvi(open_notebook: Open, tmp_path: Path) -> None:
     assert forest.mean() > 0.1
 
 
+def test_your_own_python(open_notebook: Open, tmp_path: Path) -> None:
+    notebook = open_notebook("03-your-own-python.ipynb")
+    notebook.run_all()
+    notebook.wait_for_tiles(layers=4)
+    notebook.page.screenshot(path=tmp_path / "own-python-page.png")
+    picture(notebook.map, tmp_path / "own-python.png")
+    names = notebook.map.locator(".el-layer .name").all_inner_texts()
+    assert names == ["roughness of B08", "stubble?", "B11 B08 B04", "Blue Marble"]
+    expect(notebook.map.locator(".el-notice")).to_have_count(0)
+    expect(notebook.map.locator(".el-layer .printed").first).to_contain_text("lines printed")
+
+    notebook.map.get_by_role("button", name="Hide roughness of B08").click()
+    notebook.wait_for_tiles(layers=4)
+    hide_parts(notebook)
+    shown = picture(notebook.map, tmp_path / "stubble.png")
+    lime = (shown[..., 0] < 60) & (shown[..., 1] > 220) & (shown[..., 2] < 60)
+    assert 0.0005 < lime.mean() < 0.1
+
+
 def test_a_broken_file_is_told_on_the_map(open_notebook: Open, demo: Any, tmp_path: Path) -> None:
     file = demo.pack / "sentinel2-coast" / "T18S_coast_B04.tif"
     file.write_bytes(file.read_bytes()[:3000])
