@@ -17,16 +17,21 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 PACK = Path(__file__).parents[1] / "examples" / "demo_pack"
-TOOLS = {"chromium": ("chromium", "chromium-browser", "google-chrome")}
-LIBRARIES = {"chromium": "atomic"}  # what drives the browser needs it
+# Debian's package -> the programs of which one will do; else a tool is its own program.
+TOOLS: dict[str, tuple[str, ...]] = {
+    "chromium": ("chromium", "chromium-browser", "google-chrome"),
+    "bubblewrap": ("bwrap",),
+    "libseccomp2": (),
+}
+LIBRARIES = {"chromium": "atomic", "libseccomp2": "seccomp"}  # what drives the browser; a package that is a library
 
 StartServer = Callable[..., AbstractContextManager[str]]
 
 
 def need(tool: str) -> str:
-    """Path of a program; a test without it is skipped, or fails where EARTHLOOM_TEST_REQUIRE=all."""
-    found = next(filter(None, map(shutil.which, TOOLS.get(tool, (tool,)))), None)
-    library = LIBRARIES.get(tool)
+    """Path of a program, or name of a library; without it a test is skipped, or fails if EARTHLOOM_TEST_REQUIRE=all."""
+    programs, library = TOOLS.get(tool, (tool,)), LIBRARIES.get(tool)
+    found = next(filter(None, map(shutil.which, programs)), None) if programs else find_library(library or "")
     if found and (library is None or find_library(library)):
         return found
     lacking = f"the library lib{library}" if found else tool

@@ -89,14 +89,29 @@ def test_the_best_level_that_holds_is_chosen() -> None:
     assert reasons["Landlock"] == "the self-test did harm: read: a file can be read"
 
 
-def test_no_level_below_the_required_one_is_tried() -> None:
+def test_a_level_below_the_required_one_is_not_taken_but_told() -> None:
     chosen, closed = choose("container", {"minimal"}, {"minimal", "none"})
+    assert (chosen.level, chosen.box, closed) == (None, None, ["minimal"])
+    assert [fence.ok for fence in chosen.fences[:3]] == [True, False, False]
+    assert all(fence.ok or (fence.reason and fence.remedy) for fence in chosen.fences)
+
+    chosen, closed = choose("minimal", set(), {"none"})
     assert (chosen.level, chosen.box, closed) == (None, None, [])
     assert not any(fence.ok for fence in chosen.fences)
-    assert all(fence.reason and fence.remedy for fence in chosen.fences)
 
     chosen, closed = choose("none", set(), {"minimal", "none"})
     assert (chosen.level, closed) == ("none", ["minimal"])
+
+
+def test_a_worker_that_cannot_lock_itself_is_no_level() -> None:
+    closed: list[Level] = []
+
+    def test(trial: Trial) -> list[Probe]:
+        raise OSError(38, "the kernel refuses a system-call filter")
+
+    chosen = levels.choose("none", (), lambda level: Trial(level, closed), test)
+    assert (chosen.level, closed) == ("none", ["full", "container", "minimal"])
+    assert "refuses a system-call filter" in chosen.fences[0].reason
 
 
 def test_what_breaks_the_test_leaves_no_box() -> None:

@@ -196,6 +196,7 @@ def test_tenants_share_neither_state_nor_logs(
         assert two.get(f"/logs/{'0' * 32}").status_code == 404
 
 
+@pytest.mark.slow
 def test_who_waits_too_long_is_told_when_to_come_back(
     own_data: Path, start_server: Start, function: Callable[..., Graph], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -372,6 +373,7 @@ def _harmless(graph: Graph) -> Graph:
     return graph
 
 
+@pytest.mark.slow
 def test_hostile_functions_take_nothing_from_others(
     own_data: Path, start_server: Start, function: Callable[..., Graph], many: dict[str, str]
 ) -> None:
@@ -451,6 +453,7 @@ def _server_pid(data: Path) -> int:
     raise AssertionError
 
 
+@pytest.mark.slow
 def test_no_tile_is_lost_when_workers_and_their_zygote_are_killed(
     own_data: Path, start_server: Start, function: Callable[..., Graph]
 ) -> None:
@@ -505,3 +508,40 @@ def test_no_tile_is_lost_when_workers_and_their_zygote_are_killed(
     assert [answer.text for _, answer in answers if answer.status_code != 200] == []
     for x, answer in answers:
         np.testing.assert_array_equal(_values(answer), expected[x])
+
+
+_WITHOUT_FENCES = """
+import ctypes, json, sys
+
+library = ctypes.CDLL(sys.argv[1])
+library.seccomp_init.restype = ctypes.c_void_p
+library.seccomp_load.argtypes = [ctypes.c_void_p]
+add = library.seccomp_rule_add_array
+add.argtypes = [ctypes.c_void_p, ctypes.c_uint32, ctypes.c_int, ctypes.c_uint, ctypes.c_void_p]
+filter = library.seccomp_init(0x7FFF0000)  # allow all but the call that makes filters: ENOSYS
+assert add(filter, 0x00050000 | 38, library.seccomp_syscall_resolve_name(b"seccomp"), 0, None) == 0
+assert library.seccomp_load(filter) == 0
+
+import earthloom as el
+
+connected = el.connect()
+answer = connected.register(json.loads(sys.argv[2]))
+tile = connected.tile(answer["key"], *map(int, sys.argv[3:]))
+print(json.dumps([answer["warnings"], connected.health()["sandbox"], float(tile[128, 128])]))
+"""
+
+
+def test_where_there_are_no_fences_a_notebook_s_own_engine_says_so(
+    need: Callable[[str], str], own_data: Path, function: Callable[..., Graph], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("EARTHLOOM_URL", raising=False)
+    monkeypatch.setenv("EARTHLOOM_DATA", str(own_data))
+    graph = json.dumps(function("def f(img):\n    return img[0] * 0 + 7\n"))
+    arguments = [need("libseccomp2"), graph, *map(str, (Z, X, Y))]
+    done = subprocess.run(
+        [sys.executable, "-c", _WITHOUT_FENCES, *arguments], capture_output=True, text=True, timeout=100, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    warnings, sandbox, value = json.loads(done.stdout)
+    assert any("not isolated" in warning for warning in warnings)
+    assert (sandbox["level"], sandbox["isolated"], value) == ("none", False, 7)

@@ -69,7 +69,8 @@ def choose(
     Parameters
     ----------
     require
-        The least level that is accepted. Only with "none" a plain child process, untested, is used in the end.
+        The least level that is accepted. Only with "none" a plain child process, untested, is used in the end. Those
+        below are tried for the report alone, where none that is accepted holds.
     readable
         What workers must read, for `own_users`.
     start
@@ -78,7 +79,10 @@ def choose(
         `selftest.run` in a box.
     """
     failures: dict[Level, str] = {}
-    for level in LEVELS[: LEVELS.index(require) + 1]:
+    for level in LEVELS:
+        accepted = LEVELS.index(level) <= LEVELS.index(require)
+        if level == "none" and not accepted:
+            break
         try:
             box = start(level)
         except (OSError, EarthloomError) as problem:
@@ -88,12 +92,18 @@ def choose(
         try:
             if level != "none":
                 broken = [f"{probe.name}: {probe.reason}" for probe in test(box) if not probe.ok]
+        except (OSError, EarthloomError) as problem:  # its workers cannot lock themselves
+            box.close()
+            failures[level] = _text(problem)
+            continue
         except BaseException:
             box.close()
             raise
-        if not broken:
+        if not broken and accepted:
             return Chosen(level, fences(level, failures, readable), box)
         box.close()
+        if not broken:
+            return Chosen(None, fences(level, failures, readable), None)
         failures[level] = _HARMED + "; ".join(broken)
     return Chosen(None, fences(None, failures, readable), None)
 
@@ -116,7 +126,7 @@ def fences(level: Level | None, failures: dict[Level, str], readable: Sequence[s
         if standing >= rank:
             rows.append(Fence(name, True))
         else:
-            reason = failures.get(above, "not tried, for no lower level was accepted")  # type: ignore[call-overload]
+            reason = failures.get(above, "the level is not to be had")  # type: ignore[call-overload]
             rows.append(Fence(name, False, reason, remedy(name, reason)))
     own, why = own_users(level, readable) if level not in (None, "none") else (False, "there are no isolated workers")
     rows.append(Fence("a user for each worker", own, why, "" if own else remedy("users", why)))
