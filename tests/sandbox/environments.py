@@ -23,6 +23,7 @@ ENVIRONMENTS = {
     "user": (USER, "", "full"),
     "container-root": (0, "docker", "container"),
     "container-user": (USER, "docker", "container"),
+    "container-closed": (0, "docker", "container"),  # with the interpreter in a folder that is root's own
     "old-root": (0, "old", "minimal"),
     "old-user": (USER, "old", "minimal"),
 }
@@ -61,7 +62,7 @@ def enter(name: str) -> None:
     """Become a process of this environment; what is started from here on is in it too."""
     user, profile, _ = ENVIRONMENTS[name]
     root = os.geteuid() == 0
-    if root and (user or profile):
+    if root and (user or profile) and name != "container-closed":
         open_to_all((sys.base_prefix, sys.prefix, str(Path(__file__).parents[2])))
     if profile:
         _install(profile, privileged=root)
