@@ -121,11 +121,11 @@ def test_your_own_python(open_notebook: Open, tmp_path: Path) -> None:
     notebook.page.screenshot(path=tmp_path / "own-python-page.png")
     picture(notebook.map, tmp_path / "own-python.png")
     names = notebook.map.locator(".el-layer .name").all_inner_texts()
-    assert names == ["roughness of B08", "stubble?", "B11 B08 B04", "Blue Marble"]
+    assert names == ["edges in B08", "stubble?", "B11 B08 B04", "Blue Marble"]
     expect(notebook.map.locator(".el-notice")).to_have_count(0)
     expect(notebook.map.locator(".el-layer .printed").first).to_contain_text("lines printed")
 
-    notebook.map.get_by_role("button", name="Hide roughness of B08").click()
+    notebook.map.get_by_role("button", name="Hide edges in B08").click()
     notebook.wait_for_tiles(layers=4)
     hide_parts(notebook)
     shown = picture(notebook.map, tmp_path / "stubble.png")

@@ -13,10 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earthloom.base.cube import Cube
-from earthloom.base.errors import NotFound, Unavailable
+from earthloom.base.errors import Unavailable
 from earthloom.base.grid import Grid, Lattice
-from earthloom.chain.key import key as chain_key
-from earthloom.chain.parse import parse
 from earthloom.chain.session import UdfInput
 from earthloom.client.transport import Transport
 
@@ -139,11 +137,7 @@ class HttpSession:
 
     def logs(self, graph: Graph) -> list[dict[str, Any]]:
         """What the functions of a chain printed for the user who asks; see `Session.logs` in the chain room."""
-        try:
-            answer = self._transport.get(f"/logs/{chain_key(parse(graph))}")
-        except NotFound:  # never posted: nothing has run
-            return []
-        return list(self._json(answer)["lines"])
+        return list(self._json(self._transport.post("/logs", {"process_graph": graph}))["lines"])
 
     def close(self) -> None:
         """Let the connections go."""

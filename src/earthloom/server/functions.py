@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import IO, Any
 
@@ -10,9 +11,11 @@ from starlette.responses import Response
 
 from earthloom.base.errors import InvalidArgument
 from earthloom.base.grid import MAX_ZOOM, TILE_PX, Grid, Lattice
+from earthloom.chain.parse import parse
 from earthloom.engine.engine import Engine
-from earthloom.engine.udf import tile_input
+from earthloom.engine.udf import functions_of, tile_input
 from earthloom.engine.views import point_grid
+from earthloom.sandbox.function import Function
 from earthloom.server.access import Tenant
 from earthloom.server.body import OPENAPI, Document, Json
 from earthloom.server.context import TheContext, TheEngine
@@ -27,17 +30,13 @@ def logs(key: str, engine: TheEngine, who: Tenant) -> Response:
 
     `place` is the tile as z/x/y, `stream` one of stdout, stderr, warning, error. Old lines are dropped.
     """
-    lines = [line for function in engine.functions(key) for line in engine.sandbox.logs(who, function)]
-    document = [
-        {
-            "time": datetime.fromtimestamp(line.time, UTC).isoformat(timespec="milliseconds"),
-            "place": line.place,
-            "stream": line.stream,
-            "text": line.text,
-        }
-        for line in sorted(lines, key=lambda line: line.time)
-    ]
-    return Json({"lines": document}, headers={"Cache-Control": "no-store"})
+    return _lines(engine, engine.functions(key), who)
+
+
+@router.post("/logs", openapi_extra=OPENAPI)
+def logs_of_graph(document: Document, engine: TheEngine, who: Tenant) -> Response:
+    """As `/logs/{key}`, of a chain that may be a part of one that was posted. Nothing runs."""
+    return _lines(engine, functions_of(parse(document)), who)
 
 
 @router.post("/udf/input", openapi_extra=OPENAPI, responses={200: {"content": {NPZ: {}}}})
@@ -87,3 +86,17 @@ def _whole(document: dict[str, Any], name: str, least: int, most: int) -> int:
     if int(value) != value:
         raise InvalidArgument(f'"{name}" must be a whole number, not {value}.', argument=name)
     return int(value)
+
+
+def _lines(engine: Engine, functions: Sequence[Function], who: str) -> Response:
+    lines = [line for function in functions for line in engine.sandbox.logs(who, function)]
+    document = [
+        {
+            "time": datetime.fromtimestamp(line.time, UTC).isoformat(timespec="milliseconds"),
+            "place": line.place,
+            "stream": line.stream,
+            "text": line.text,
+        }
+        for line in sorted(lines, key=lambda line: line.time)
+    ]
+    return Json({"lines": document}, headers={"Cache-Control": "no-store"})
