@@ -92,12 +92,12 @@ def query(request: Request) -> str:
 
 
 def _of_header(headers: list[tuple[bytes, bytes]]) -> tuple[str | None, list[tuple[bytes, bytes]]]:
-    token = None
     for name, value in headers:
-        scheme, _, rest = value.decode("latin-1").partition(" ")
-        if name == b"authorization" and scheme.lower() == "bearer":
-            token = rest.strip()
-    return token, headers if token is None else [pair for pair in headers if pair[0] != b"authorization"]
+        if name == b"authorization":
+            scheme, _, rest = value.decode("latin-1").partition(" ")
+            if scheme.lower() == "bearer":
+                return rest.strip(), [pair for pair in headers if pair[0] != b"authorization"]
+    return None, headers
 
 
 def _of_query(text: bytes) -> tuple[str | None, bytes]:
