@@ -25,6 +25,11 @@ class Function:
     name: str
 
     @cached_property
+    def size_bytes(self) -> int:
+        """Length of the text."""
+        return len(self.source.encode("utf-8", "surrogatepass"))
+
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of both: which workers can run it."""
         text = f"{self.name}\0{self.source}".encode("utf-8", "surrogatepass")

@@ -52,6 +52,8 @@ class Forked:
 
     def __init__(self, handle: int, why: Callable[[], int | None]) -> None:
         self._handle, self._why = handle, why
+        self._poll = select.poll()
+        self._poll.register(handle, select.POLLIN)
         known = [line for line in Path(f"/proc/self/fdinfo/{handle}").read_text().splitlines() if line[:4] == "Pid:"]
         self.pid = int(known[0].split()[1]) if known else 0
 
@@ -62,9 +64,7 @@ class Forked:
 
     def ended(self, seconds: float) -> bool:
         """Whether it has ended, or does within this time."""
-        poll = select.poll()
-        poll.register(self._handle, select.POLLIN)
-        return bool(poll.poll(seconds * 1000))
+        return bool(self._poll.poll(seconds * 1000))
 
     def status(self) -> int | None:
         """Exit code, or minus the signal; None if the zygote has ended too."""

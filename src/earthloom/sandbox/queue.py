@@ -11,6 +11,7 @@ from collections.abc import Callable
 from earthloom.base.errors import Busy
 
 MEMORY_S = 60  # how long used time counts; it fades
+PATIENCE = 30.0  # seconds of use that a second of waiting makes up for
 MOST_WAITING = 1000
 RETRY_AFTER_S = 2
 
@@ -22,7 +23,8 @@ class Ticket:
         self._queue, self.tenant = queue, tenant
         self.holds_place = False
         self.began = 0.0
-        self.called: threading.Event | None = None  # of a ticket that waits
+        self.came = 0.0  # when it began to wait
+        self.called: threading.Lock | None = None  # held until it is called
 
     def yield_place(self) -> None:
         """Let another call run beside this one, which takes long. Its tenant is still counted as running it."""
@@ -75,11 +77,13 @@ class FairQueue:
                 return ticket
             if self._count >= MOST_WAITING:
                 raise _busy()
-            ticket.called = threading.Event()
+            ticket.called = threading.Lock()
+            ticket.called.acquire()
+            ticket.came = self._clock()
             self._waiting.setdefault(tenant, deque()).append(ticket)
             self._count += 1
             self._call_next()
-        if not ticket.called.wait(wait_s):
+        if not ticket.called.acquire(timeout=wait_s):
             with self._lock:
                 if not ticket.holds_place:
                     self._remove(ticket)
@@ -117,17 +121,21 @@ class FairQueue:
         self._running[ticket.tenant] = self._running.get(ticket.tenant, 0) + 1
 
     def _call_next(self) -> None:
-        """Give free places to tickets that wait: to the tenant who used least, then to who came first there."""
+        """Give free places to tickets that wait: to the tenant who used least of late, then to who came first there.
+
+        Waiting counts against use, so that nobody waits long for having been alone before.
+        """
         while self._count and self._held < self._places:
             now = self._clock()
             able = [t for t in self._waiting if self._running.get(t, 0) < self._per_tenant]
             if not able:
                 return
-            ticket = self._waiting[min(able, key=lambda t: self._recent(t, now))][0]
+            first = min(able, key=lambda t: self._recent(t, now) - PATIENCE * (now - self._waiting[t][0].came))
+            ticket = self._waiting[first][0]
             self._remove(ticket)
             self._admit(ticket)
             assert ticket.called is not None
-            ticket.called.set()
+            ticket.called.release()
 
     def _remove(self, ticket: Ticket) -> None:
         line = self._waiting[ticket.tenant]
