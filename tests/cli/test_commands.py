@@ -49,7 +49,7 @@ def _one_line(done: subprocess.CompletedProcess[str]) -> str:
 def test_version_and_help() -> None:
     assert re.fullmatch(r"earthloom \d+\.\d+\.\d+\n", _run("--version").stdout)
     text = _run("--help").stdout
-    for command in ("demo", "serve", "ingest"):
+    for command in ("demo", "serve", "ingest", "doctor", "token"):
         assert command in text
 
 
@@ -108,6 +108,21 @@ def test_ingest_refuses_in_one_line_and_leaves_nothing(tmp_path: Path, arguments
     assert reason in _one_line(done)
     if (tmp_path / "data" / "catalogue.sqlite").exists():
         assert _items(tmp_path / "data") == 0
+
+
+# token
+
+
+def test_a_token_is_printed_once_and_names_are_listed(tmp_path: Path) -> None:
+    made = [_run("token", "add", name, "--data", tmp_path) for name in ("anna", "ben")]
+    assert all(re.fullmatch(r"[\w-]{43}\n", done.stdout) and not done.stderr for done in made)
+    assert made[0].stdout != made[1].stdout
+    assert "has a token already" in _one_line(_run("token", "add", "anna", "--data", tmp_path))
+    assert _run("token", "list", "--data", tmp_path).stdout == "anna\nben\n"
+    assert _run("token", "remove", "anna", "--data", tmp_path).returncode == 0
+    assert "Near names: ben" in _one_line(_run("token", "remove", "bem", "--data", tmp_path))
+    assert _run("token", "list", "--data", tmp_path).stdout == "ben\n"
+    assert "no name for a token" in _one_line(_run("token", "add", "a b", "--data", tmp_path))
 
 
 # serve
