@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from earthloom.base.errors import Busy, FunctionFailed
+from earthloom.base.errors import Busy, EarthloomError, FunctionFailed, Unavailable
 from earthloom.sandbox import pool
 from earthloom.sandbox.function import Function
 from earthloom.sandbox.sandbox import Sandbox
@@ -172,6 +172,26 @@ def test_closing_leaves_no_process(sandbox: Sandbox) -> None:
     assert len(mine) >= 3
     sandbox.close()
     until(lambda: not any(map(lives, mine)), 2)
+
+
+def test_a_call_that_runs_while_it_is_closed_says_so(sandbox: Sandbox) -> None:
+    call(sandbox, "a", WAIT, s=0)
+    problems: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            call(sandbox, "a", WAIT, s=1.8)
+        except EarthloomError as problem:
+            problems.append(problem)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    time.sleep(0.3)
+    begin = time.monotonic()
+    sandbox.close()
+    thread.join(10)
+    assert time.monotonic() - begin < 3
+    assert isinstance(problems[0], Unavailable), problems
 
 
 BEGIN = """

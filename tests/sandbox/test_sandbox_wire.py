@@ -199,3 +199,13 @@ def test_long_words_are_cut() -> None:
     lines = claims.lines({"log": [["stdout", "\n" * 10**6], ["stderr", "x" * 10**6]]})
     assert len(lines) <= claims.MAX_LINES
     assert sum(len(line.text) for line in lines) <= frames.MAX_LOG + 1000
+
+
+def test_trimmed_memory_is_given_back_and_can_be_used_again(pair: tuple[Link, Peer]) -> None:
+    link, peer = pair
+    link.put(np.ones((1 << 20,), np.uint8), None, b"{}", b"")
+    blocks = os.fstat(peer.ends.arena).st_blocks
+    link.trim()
+    assert os.fstat(peer.ends.arena).st_blocks < blocks - 1900
+    link.put(IMG, None, b"{}", b"")
+    np.testing.assert_array_equal(np.ndarray(IMG.shape, IMG.dtype, peer.memory, frames.DATA), IMG)

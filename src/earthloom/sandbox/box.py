@@ -61,6 +61,7 @@ class Box:
                 cwd="/",
                 env=ENVIRONMENT,
                 pass_fds=(theirs.fileno(),),
+                start_new_session=True,  # an interrupt in the terminal is for the server
             )
         self._control = ours
         try:
@@ -143,6 +144,7 @@ class Box:
                 self._control.sendmsg([json.dumps(request).encode()], rights)
                 return self._receive()
             except OSError as problem:
+                self._process.kill()  # a late answer would be taken for that to another question
                 raise Unavailable(f"The zygote does not answer: {problem}") from None
 
     def _receive(self) -> tuple[dict[str, int], list[int], int]:

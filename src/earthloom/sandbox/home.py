@@ -133,7 +133,10 @@ class Home:
 
     def close(self) -> None:
         """End the box and its spares."""
-        box, self._box = self._box, None
+        with self._changed:
+            box, self._box = self._box, None
+            self.problem = "it is closed"
+            self._changed.notify_all()
         while (spare := self._spare()) is not None:
             spare.kill()
         if box is not None:

@@ -53,6 +53,7 @@ class PlainBox:
                 stderr=subprocess.DEVNULL,
                 env=ENVIRONMENT,
                 pass_fds=ends.descriptors(),
+                start_new_session=True,  # an interrupt in the terminal is for the server
             )
         except OSError:
             link.close()

@@ -13,6 +13,7 @@ from earthloom.sandbox.function import Function
 from earthloom.sandbox.settings import SandboxSettings
 from earthloom.sandbox.worker import Worker
 
+TRIM_S = 2.0
 LIFE_S = 1.0  # a worker that just began is not ended for another: many tenants would only end each other's
 MOST_CALLS, MOST_AGE_S, MOST_SECONDS = 10_000, 1800.0, 200.0  # after which a worker is replaced
 
@@ -98,9 +99,14 @@ class Pool:
             self._forget(kept.key[0])
 
     def end_idle(self) -> None:
-        """End workers that had no call for long."""
-        before = time.monotonic() - self._settings.idle_s
+        """End workers that had no call for long; those that had none for a while keep no large arrays."""
+        now = time.monotonic()
+        before = now - self._settings.idle_s
         with self._changed:
+            for idle in self._idle.values():
+                for kept in idle:
+                    if kept.worker.used < now - TRIM_S:
+                        kept.worker.trim()
             for kept in [k for idle in self._idle.values() for k in idle if k.worker.used < before]:
                 self._end(kept)
 

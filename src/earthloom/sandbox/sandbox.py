@@ -370,7 +370,8 @@ def _test(box: AnyBox, short: bool = False) -> list[selftest.Probe]:
 def _check(function: Function) -> None:
     if function.size_bytes > MAX_SOURCE_BYTES:
         raise TooLarge(
-            f"The source of the function has {function.size_bytes >> 10} KiB; at most {MAX_SOURCE_BYTES >> 10} KiB are accepted.",
+            f"The source of the function has {function.size_bytes >> 10} KiB; "
+            f"at most {MAX_SOURCE_BYTES >> 10} KiB are accepted.",
             hint="Leave data out of the source: pass it as a collection or as arguments.",
             function=function.name or None,
         )

@@ -83,7 +83,7 @@ class Link:
         self._requests, self._replies, self._half = requests, replies, half
         os.set_blocking(requests, False)
         os.set_blocking(replies, False)
-        self._memory = memoryview(arena)
+        self._map, self._memory = arena, memoryview(arena)
         self._arena = np.frombuffer(arena, np.uint8)
         self._room = half - frames.DATA - frames.OUT_TEXT  # for an array
         self._poll = select.poll()
@@ -170,6 +170,11 @@ class Link:
         if dtype.kind == "b":
             values = values != 0  # a byte beyond 0 and 1 is no bool of numpy's
         return values.view(dtype).reshape(shape)
+
+    def trim(self) -> None:
+        """Give the arena's memory back to the system, where that can be done; the next arrays find new."""
+        if hasattr(mmap, "MADV_REMOVE"):
+            self._map.madvise(mmap.MADV_REMOVE)
 
     def take_text(self, frame: Frame) -> Mapping[str, Any]:
         """The texts that came with a reply, as JSON; its members are still to be checked."""

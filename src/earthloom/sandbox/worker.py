@@ -23,6 +23,8 @@ from earthloom.sandbox.process import Process, processor_seconds
 from earthloom.sandbox.wire import Fault, Link
 
 READY_S = 30  # until a worker is locked and warm
+END_S = 2  # until a process that has closed its end has ended
+LARGE_BYTES = 4 << 20  # of arrays, for which an idle worker keeps no memory
 SLOW_S = 0.25  # after which a call does not count as quick
 MOST_MORE_S = 10.0  # beyond its deadline, for a worker that gets too little of the processor
 
@@ -106,6 +108,7 @@ class Worker:
         self.seconds = 0.0  # of the user's code
         self.wants_context = False
         self.early = False  # forked before the zygote had loaded all libraries
+        self._large = False  # its arena holds much memory
         self._gone = False
 
     def await_ready(self) -> None:
@@ -194,8 +197,15 @@ class Worker:
             result = self._link.take(reply)
         except Fault as fault:
             raise self._died(fault) from None
+        self._large = self._large or size + result.nbytes > LARGE_BYTES
         lines = claims.lines(self._text(reply)) if reply.text_bytes else ()
         return Answer(result, lines)
+
+    def trim(self) -> None:
+        """Give back the memory of large arrays, between calls."""
+        if self._large:
+            self._large = False
+            self._link.trim()
 
     def alive(self) -> bool:
         """Whether its process runs."""
@@ -265,7 +275,7 @@ class Worker:
         """End what is left of it, and learn why it ended if it was not by us."""
         code = None
         if fault.kind == "closed":
-            if self._process.ended(1):
+            if self._process.ended(END_S):
                 code = self._process.status()
             else:
                 fault = Fault("protocol")  # it lives and has closed its end

@@ -73,7 +73,7 @@ class Zygote:
 
     def _load(self, name: str) -> None:
         package = name.removesuffix(".*")
-        with contextlib.suppress(ImportError):  # a part that this version of a library does not have
+        with contextlib.suppress(Exception):  # whatever a library lacks here, a user's own import meets it and tells it
             module = importlib.import_module(package)
             if package != name:
                 for found in pkgutil.iter_modules(module.__path__, f"{package}."):
