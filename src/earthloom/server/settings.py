@@ -22,7 +22,7 @@ The sandbox of users' functions:
 | workers_per_tenant | `EARTHLOOM_SANDBOX_WORKERS_PER_TENANT` | 8 |
 | spares | `EARTHLOOM_SANDBOX_SPARES` | 2 |
 | running | `EARTHLOOM_SANDBOX_RUNNING` | number of cores |
-| running_per_tenant | `EARTHLOOM_SANDBOX_RUNNING_PER_TENANT` | one less than the cores, at least 1 |
+| running_per_tenant | `EARTHLOOM_SANDBOX_RUNNING_PER_TENANT` | all; shared: one less, at least 1 |
 | memory_bytes | `EARTHLOOM_SANDBOX_MEMORY_BYTES` | 536870912 (512 MiB) |
 | arena_bytes | `EARTHLOOM_SANDBOX_ARENA_BYTES` | 33554432 (32 MiB) |
 | load_s | `EARTHLOOM_SANDBOX_LOAD_S` | 5 |
@@ -119,7 +119,7 @@ class SandboxOptions(BaseSettings):
     workers_per_tenant: int = Field(default=_DEFAULT.workers_per_tenant, ge=1)
     spares: int = Field(default=_DEFAULT.spares, ge=0)
     running: int = Field(default=_DEFAULT.running, ge=1)
-    running_per_tenant: int = Field(default=_DEFAULT.running_per_tenant, ge=1)
+    running_per_tenant: int | None = Field(default=None, ge=1)
     memory_bytes: int = Field(default=_DEFAULT.memory_bytes, ge=16 << 20)
     arena_bytes: int = Field(default=_DEFAULT.arena_bytes, ge=4 << 20)
     load_s: float = Field(default=_DEFAULT.load_s, gt=0)
@@ -172,7 +172,9 @@ def load_sandbox(*, shared: bool, own: bool = False) -> SandboxSettings:
             argument="require",
         )
     require = options.require or ("none" if own else "container" if shared else "minimal")
-    return SandboxSettings(**options.model_dump() | {"require": require})
+    # A place is kept free for others only where there are others.
+    each = options.running_per_tenant or (max(1, options.running - 1) if shared else options.running)
+    return SandboxSettings(**options.model_dump() | {"require": require, "running_per_tenant": each})
 
 
 _Loaded = TypeVar("_Loaded", bound=BaseSettings)
