@@ -73,6 +73,7 @@ def test_below_the_required_level_functions_are_refused_and_the_rest_works(
         assert (sandbox["level"], sandbox["required"], sandbox["isolated"]) == (None, "full", False)
         missing = [fence for fence in sandbox["fences"] if not fence["ok"]]
         assert "namespaces" in {fence["name"] for fence in missing}
+        assert "bubblewrap" in sandbox["refusal"]
         assert http.get("/udf_runtimes").json() == {}
     log = " ".join((own_data / "server.log").read_text().split())
     assert "Functions of users are refused" in log
@@ -101,10 +102,19 @@ def test_the_doctor_tries_this_machine() -> None:
 def test_the_doctor_says_what_helps() -> None:
     done = _doctor()
     assert (done.returncode, done.stderr) == (1, "")
-    assert "refused here: the level full is required" in done.stdout
+    assert 'refused here. This server does not run users\' functions: the isolation "full"' in " ".join(
+        done.stdout.split()
+    )
     assert "namespaces" in done.stdout
     assert "missing" in done.stdout
     assert "bubblewrap" in done.stdout
+
+
+def test_the_doctor_names_a_library_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EARTHLOOM_SANDBOX_LIBRARIES", "numpy,nowhere-to-be-found")
+    done = _doctor()
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "nowhere-to-be-found" in done.stdout
 
 
 def test_a_server_for_others_is_not_started_without_isolation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

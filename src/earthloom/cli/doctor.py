@@ -54,9 +54,7 @@ def _tell(report: Report) -> list[RenderableType]:
         rows.add_row(escape(fence.name), mark, said)
     libraries = ", ".join(f"{name} {version}" for name, version in report.libraries.items())
     if report.level is None:
-        verdict = (
-            f"[red]Users' functions are refused here[/]: the level {report.required} is required, and does not hold."
-        )
+        verdict = f"[red]Users' functions are refused here.[/] {escape(report.refusal)}"
     else:
         verdict = f"Users' functions run at the level [bold]{report.level}[/] ({_MEANING[report.level]})."
     return [

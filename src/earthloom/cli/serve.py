@@ -112,7 +112,7 @@ def _start(sandbox: Sandbox) -> None:
     sandbox.start()
     report = sandbox.report()
     if report.level is None:
-        log.warning("Functions of users are refused: the level %s is not to be had.", report.required)
+        log.warning("Functions of users are refused. %s", report.refusal)
     elif report.level == "none":
         log.warning("Functions of users are NOT ISOLATED: they run in a plain process.")
     else:

@@ -28,6 +28,8 @@ class Report:
         Version of each distribution that functions may import.
     architecture
         Of the machine.
+    refusal
+        Why functions are refused, and what would help; empty if they are not.
     """
 
     level: Level | None
@@ -36,3 +38,4 @@ class Report:
     fences: tuple[Fence, ...] = ()
     libraries: Mapping[str, str] = field(default_factory=dict)
     architecture: str = field(default_factory=platform.machine)
+    refusal: str = ""

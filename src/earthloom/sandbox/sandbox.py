@@ -9,6 +9,7 @@ import threading
 import time
 import weakref
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -168,7 +169,7 @@ class Sandbox:
 
     def report(self) -> Report:
         """How isolated functions are."""
-        return self._report
+        return self._report if self._refusal is None else replace(self._report, refusal=str(self._refusal))
 
     def counters(self) -> dict[str, int | float]:
         """Numbers for monitoring; seconds are those of users' code."""

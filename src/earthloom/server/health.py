@@ -37,14 +37,15 @@ def processes() -> Response:
 def sandbox_document(report: Report) -> dict[str, Any]:
     """The sandbox's report as JSON.
 
-    `level` is "full", "container", "minimal" or "none" (not isolated), or null where functions are refused; until
-    `ready` it is not known.
+    `level` is "full", "container", "minimal" or "none" (not isolated). It is null before the start, and where functions
+    are refused; `refusal` then says why.
     """
     return {
         "level": report.level,
         "isolated": report.level not in (None, "none"),
         "required": report.required,
         "ready": report.ready,
+        "refusal": report.refusal,
         "fences": [dict(zip(("name", "ok", "reason", "remedy"), fence, strict=True)) for fence in report.fences],
         "libraries": dict(report.libraries),
     }
