@@ -156,6 +156,7 @@ def test_pages_of_other_hosts_may_ask_a_shared_server_with_a_token(shared: Share
         answer = page.get("/collections", headers=origin | {"Authorization": f"Bearer {shared.token}"})
         assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, "*")
         _refused(page.get("/collections", headers=origin))
+        _refused(page.post("/chains", headers=origin, json={}))
 
 
 def test_the_client_signs_in(shared: Shared, monkeypatch: pytest.MonkeyPatch) -> None:

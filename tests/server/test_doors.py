@@ -395,6 +395,9 @@ def test_pages_of_this_machine_may_read_answers_and_no_others(http: httpx.Client
         assert "access-control-allow-origin" not in http.get("/health", headers={"Origin": origin}).headers
         asked = {"Origin": origin, "Access-Control-Request-Method": "POST"}
         assert http.options("/chains", headers=asked).status_code == 400
+        # A browser asks nobody before it posts a form or plain text.
+        document = _refused(http.post("/chains", headers={"Origin": origin}, content=b"{}"), 400, "invalid-argument")
+        assert origin in document["message"]
 
 
 def test_a_foreign_host_name_is_refused(http: httpx.Client) -> None:

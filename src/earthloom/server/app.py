@@ -47,11 +47,12 @@ def create_app(engine: Engine, access: Access, hosts: Sequence[str]) -> ASGIApp:
         context.close()
 
     front = Router(routes=tiles.routes(context), default=api, lifespan=lifespan)
+    # Any page may ask a shared server, for no page gets anything by itself: it needs a token.
+    origins = ".*" if access.shared else LOOPBACK_ORIGINS
     return CORSMiddleware(
-        errors.ErrorsAsJson(Guard(SignIn(front, access), hosts)),
-        # Any page may read what a shared server tells, for no page gets anything by itself: it needs a token.
+        errors.ErrorsAsJson(Guard(SignIn(front, access), hosts, origins)),
         allow_origins=("*",) if access.shared else (),
-        allow_origin_regex=None if access.shared else LOOPBACK_ORIGINS,
+        allow_origin_regex=None if access.shared else origins,
         allow_methods=("GET", "POST"),
         allow_headers=("Authorization", "Content-Type", "If-None-Match"),
         expose_headers=("ETag", "Server-Timing", "Retry-After"),

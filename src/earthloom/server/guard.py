@@ -1,4 +1,4 @@
-"""What is turned away at the door: foreign host names, and bodies that are too large."""
+"""What is turned away at the door: foreign host names, posts by foreign pages, and bodies that are too large."""
 
 from __future__ import annotations
 
@@ -25,18 +25,24 @@ class Guard:
     ----------
     hosts
         The names under which this server is asked, in lower case; none means all.
+    origins
+        Pages that may post, as a regular expression. A browser lets every page post blindly; without a token in the
+        way, one could have functions run here.
     """
 
-    def __init__(self, app: ASGIApp, hosts: Sequence[str] = LOOPBACK) -> None:
-        self.app, self.hosts = app, tuple(hosts)
+    def __init__(self, app: ASGIApp, hosts: Sequence[str] = LOOPBACK, origins: str = LOOPBACK_ORIGINS) -> None:
+        self.app, self.hosts, self.origins = app, tuple(hosts), re.compile(origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            host = Headers(scope=scope).get("host", "")
+            headers = Headers(scope=scope)
+            host, origin = headers.get("host", ""), headers.get("origin")
             if not _HOST.fullmatch(host) or (self.hosts and _name(host) not in self.hosts):
                 names = f"It is called {', '.join(self.hosts)}." if self.hosts else ""
                 raise InvalidArgument(f'This server is not called "{host}".', hint=names)
             if scope["method"] not in ("GET", "HEAD", "OPTIONS"):
+                if origin is not None and not self.origins.fullmatch(origin):
+                    raise InvalidArgument(f'Pages of "{origin}" may not post to this server.')
                 receive = _replay(await _body(receive), receive)
         await self.app(scope, receive, send)
 
