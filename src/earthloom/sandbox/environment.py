@@ -9,6 +9,8 @@ ENVIRONMENT = {
     **dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"),
     "NUMBA_THREADING_LAYER": "omp",  # the one that is content with the thread that it has
     "MALLOC_ARENA_MAX": "1",
+    "MALLOC_MMAP_THRESHOLD_": "8388608",
+    "MALLOC_TRIM_THRESHOLD_": "16777216",
     "PYTHONHASHSEED": "0",
     "LC_ALL": "C.UTF-8",
     "EAGER_IMPORT": "1",  # scikit-image loads its parts when it is imported

@@ -17,9 +17,7 @@ from numpy.typing import NDArray
 
 from earthloom.base.errors import TooLarge
 from earthloom.sandbox.inside import frames
-from earthloom.sandbox.inside.frames import Frame, Page
-
-_TYPES = {name.encode(): np.dtype(name) for name in frames.DTYPES}
+from earthloom.sandbox.inside.frames import Frame
 
 
 class Fault(Exception):
@@ -89,37 +87,35 @@ class Link:
         self._poll = select.poll()
         self._poll.register(replies, select.POLLIN)
 
-    def put(self, img: NDArray[Any], mask: NDArray[np.bool_] | None, first: bytes, second: bytes) -> tuple[int, bytes]:
-        """Lay an array, its mask and two texts into the in half; the array's size and type for the frame.
+    def put(self, img: NDArray[Any], mask: NDArray[np.bool_] | None, first: bytes, second: bytes) -> Frame:
+        """Lay an array, its mask and two texts into the in half; the frame that tells of them, without a nonce.
 
         Raises
         ------
         TooLarge
             If they do not fit.
         """
-        size, masks = img.nbytes, 0 if mask is None else mask.nbytes
-        small = len(first) + len(second) <= frames.PAGE - frames.TEXT
-        text_at = frames.TEXT if small else frames.DATA + size + masks
-        end = frames.DATA + size + masks + (0 if small else len(first) + len(second))
+        code = frames.CODES.get(img.dtype)
+        if code is None:
+            code = frames.CODES[img.dtype.newbyteorder("<")]
+        after = frames.DATA + (img.nbytes if mask is None else img.nbytes + mask.nbytes)
+        texts = len(first) + len(second)
+        at, end = (0, after) if texts <= frames.PAGE else (after, after + texts)
         if end > self._half:
             raise TooLarge(
-                f"An array of {size >> 20} MiB cannot be handed to a function; {self._room >> 20} MiB can.",
+                f"An array of {img.nbytes >> 20} MiB cannot be handed to a function; {self._room >> 20} MiB can.",
                 hint="Hand over fewer bands or dates.",
             )
-        dtype = img.dtype.newbyteorder("<")
-        np.copyto(np.ndarray(img.shape, dtype, self._memory, frames.DATA), img)
+        np.copyto(np.ndarray(img.shape, frames.DTYPES[code], self._memory, frames.DATA), img)
         if mask is not None:
-            np.copyto(np.ndarray(mask.shape, bool, self._memory, frames.DATA + size), mask)
-        self._memory[text_at : text_at + len(first)] = first
-        self._memory[text_at + len(first) : text_at + len(first) + len(second)] = second
-        shape = () if mask is None else mask.shape
-        frames.write_page(self._memory, 0, Page(img.shape, shape, text_at, len(first), len(second)))
-        return size, dtype.str.encode()
+            np.copyto(np.ndarray(mask.shape, bool, self._memory, frames.DATA + img.nbytes), mask)
+        self._memory[at : at + texts] = first + second
+        return Frame(0, frames.RUN, code, img.shape, mask is not None, at, len(first), len(second))
 
-    def put_text(self, text: bytes) -> None:
-        """Lay a text alone into the in half."""
+    def put_text(self, text: bytes) -> Frame:
+        """Lay a text alone into the in half; the frame that tells of it, without a nonce."""
         self._memory[frames.DATA : frames.DATA + len(text)] = text
-        frames.write_page(self._memory, 0, Page((), (), frames.DATA, len(text), 0))
+        return Frame(0, frames.LOAD, text_at=frames.DATA, first=len(text))
 
     def send(self, frame: Frame) -> None:
         """Send a frame. A pipe that is full or closed is a fault."""
@@ -153,23 +149,18 @@ class Link:
         return frame
 
     def take(self, frame: Frame) -> NDArray[Any]:
-        """A copy of the array in the out half. The worker may go on writing there: nothing is read twice."""
-        dtype = _TYPES.get(frame.dtype)
-        if dtype is None or not 0 < frame.ndim <= frames.MAX_DIMENSIONS:
+        """A copy of the array in the out half, for the worker can go on writing there."""
+        if frame.dtype >= len(frames.DTYPES) or not frame.shape:
             raise Fault("protocol")
-        shape = frames.read_page(self._memory, self._half, frame.ndim).shape
-        size = dtype.itemsize
-        for side in shape:
-            if not 0 < side <= self._room:
-                raise Fault("protocol")
-            size *= side
-        if size != frame.data_bytes or size > self._room:
+        size = frames.size_bytes(frame)
+        if not 0 < size <= self._room:
             raise Fault("protocol")
+        dtype = frames.DTYPES[frame.dtype]
         at = self._half + frames.DATA
         values = self._arena[at : at + size].copy()
         if dtype.kind == "b":
             values = values != 0  # a byte beyond 0 and 1 is no bool of numpy's
-        return values.view(dtype).reshape(shape)
+        return values.view(dtype).reshape(frame.shape)
 
     def trim(self) -> None:
         """Give the arena's memory back to the system, where that can be done; the next arrays find new."""
@@ -178,13 +169,13 @@ class Link:
 
     def take_text(self, frame: Frame) -> Mapping[str, Any]:
         """The texts that came with a reply, as JSON; its members are still to be checked."""
-        if not frame.text_bytes:
+        if not frame.first:
             return {}
-        if frame.text_bytes > frames.OUT_TEXT:
+        if frame.first > frames.OUT_TEXT:
             raise Fault("protocol")
         at = 2 * self._half - frames.OUT_TEXT
         try:
-            document = json.loads(bytes(self._memory[at : at + frame.text_bytes]).decode("utf-8", "replace"))
+            document = json.loads(bytes(self._memory[at : at + frame.first]).decode("utf-8", "replace"))
         except (ValueError, RecursionError):
             raise Fault("protocol") from None
         if not isinstance(document, dict):

@@ -142,9 +142,8 @@ class Worker:
         Died
             If the worker is no more.
         """
-        nonce = _nonce()
-        self._link.put_text(json.dumps([function.source, function.name]).encode())
-        reply = self._exchange(Frame(nonce, frames.LOAD), deadline_s, None)
+        request = self._link.put_text(json.dumps([function.source, function.name]).encode())
+        reply = self._exchange(request, deadline_s, None)
         document = self._text(reply)
         if reply.kind == frames.FAILED:
             raise self._failed(document)
@@ -185,9 +184,9 @@ class Worker:
         Died
             If the worker is no more.
         """
-        size, dtype = self._link.put(img, mask, arguments, context)
+        request = self._link.put(img, mask, arguments, context)
         begin = time.monotonic()
-        reply = self._exchange(Frame(_nonce(), frames.RUN, img.ndim, size, 0, dtype), deadline_s, slow)
+        reply = self._exchange(request, deadline_s, slow)
         self.used = time.monotonic()
         self.seconds += self.used - begin
         self.calls += 1
@@ -197,8 +196,8 @@ class Worker:
             result = self._link.take(reply)
         except Fault as fault:
             raise self._died(fault) from None
-        self._large = self._large or size + result.nbytes > LARGE_BYTES
-        lines = claims.lines(self._text(reply)) if reply.text_bytes else ()
+        self._large = self._large or img.nbytes + result.nbytes > LARGE_BYTES
+        lines = claims.lines(self._text(reply)) if reply.first else ()
         return Answer(result, lines)
 
     def trim(self) -> None:
@@ -230,11 +229,12 @@ class Worker:
         return Failed(error, claims.lines(document), self.early and error.where.get("reason") == "import")
 
     def _exchange(self, request: Frame, deadline_s: float, slow: Callable[[], None] | None) -> Frame:
+        nonce = _nonce()
         try:
-            self._link.send(request)
+            self._link.send(request._replace(nonce=nonce))
         except Fault as fault:
             raise self._died(fault) from None
-        return self._receive(request.nonce, deadline_s, slow)
+        return self._receive(nonce, deadline_s, slow)
 
     def _receive(self, nonce: int, deadline_s: float, slow: Callable[[], None] | None) -> Frame:
         try:

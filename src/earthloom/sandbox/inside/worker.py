@@ -19,7 +19,7 @@ import numpy as np
 from earthloom.base import openeo_udf, tilefunction
 from earthloom.base.tilefunction import FunctionProblem, TileContext, TileFunction
 from earthloom.sandbox.inside import frames, imports, problems
-from earthloom.sandbox.inside.frames import Frame, Page
+from earthloom.sandbox.inside.frames import Frame
 
 REQUESTS, REPLIES = 3, 4  # descriptors of the pipes
 
@@ -125,8 +125,7 @@ class Worker:
 
     def _load(self, request: Frame) -> Frame:
         """Read the source, load its libraries, close the door, execute it, find the function."""
-        page = frames.read_page(self.arena, 0, 0)
-        source, name = json.loads(bytes(self.arena[page.text_at : page.text_at + page.first]))
+        source, name = json.loads(bytes(self.arena[request.text_at : request.text_at + request.first]))
         self.file, self.lines = f"<{name or 'function'}>", source.splitlines()
         tree = ast.parse(source, self.file)
         imports.preload(tree, self.allowed)
@@ -147,37 +146,33 @@ class Worker:
     def _run(self, request: Frame) -> Frame:
         """The function on the array of the in half; its result goes to the out half."""
         assert self.function is not None
-        page = frames.read_page(self.arena, 0, request.ndim)
-        dtype = request.dtype.decode()
-        img = np.ndarray(page.shape, dtype, self.arena, frames.DATA)
-        middle = page.text_at + page.first
-        text = bytes(self.arena[page.text_at : middle])
+        shape, dtype = request.shape, frames.DTYPES[request.dtype]
+        img = np.ndarray(shape, dtype, self.arena, frames.DATA)
+        middle = request.text_at + request.first
+        text = bytes(self.arena[request.text_at : middle])
         if text != self._arguments_text:
             self._arguments_text, self._arguments = text, _constant(text)
         arguments = tilefunction.from_json(json.loads(text)) if self._arguments is None else dict(self._arguments)
-        told = json.loads(bytes(self.arena[middle : middle + page.second])) if page.second else {}
+        told = json.loads(bytes(self.arena[middle : middle + request.second])) if request.second else {}
         context = None
         if "crs" in told:
-            mask = None
-            if page.mask:
-                mask = np.ndarray(page.mask, bool, self.arena, frames.DATA + request.data_bytes)
+            mask = np.ndarray(shape, bool, self.arena, frames.DATA + img.nbytes) if request.mask else None
             context = TileContext.from_json(told, img, mask)
         result = self.function.call(img, arguments, context, told.get("user"))
-        given = np.ndarray(page.shape, dtype, self.arena, frames.DATA)
+        given = np.ndarray(shape, dtype, self.arena, frames.DATA)  # whatever became of the shape of `img`
         result = tilefunction.checked(result, given, told.get("margin", 0))
         room = self.half - frames.DATA - frames.OUT_TEXT
         if result.nbytes > room:
             raise FunctionProblem(f"The result has {result.nbytes} bytes; at most {room} can be handed back.")
         np.copyto(np.ndarray(result.shape, result.dtype, self.arena, self.half + frames.DATA), result)
-        frames.write_page(self.arena, self.half, Page(result.shape, (), 0, 0, 0))
-        reply = Frame(request.nonce, frames.DONE, result.ndim, result.nbytes, 0, result.dtype.str.encode())
-        return reply._replace(text_bytes=self._text({})) if self.printed.parts else reply
+        text_bytes = self._text({}) if self.printed.parts else 0
+        return Frame(request.nonce, frames.DONE, frames.CODES[result.dtype], result.shape, first=text_bytes)
 
     def _done(self, nonce: int, text: dict[str, Any]) -> Frame:
-        return Frame(nonce, frames.DONE, text_bytes=self._text(text))
+        return Frame(nonce, frames.DONE, first=self._text(text))
 
     def _failed(self, nonce: int, problem: problems.Problem) -> Frame:
-        return Frame(nonce, frames.FAILED, text_bytes=self._text({"error": problem}))
+        return Frame(nonce, frames.FAILED, first=self._text({"error": problem}))
 
     def _text(self, text: dict[str, Any]) -> int:
         """Leave a text and what was printed at the end of the out half; its length."""
