@@ -136,19 +136,16 @@ class Sandbox:
         key = tenant, function.digest
         _check(function)
         texts = _encode(arguments), context
-        self._strikes.check(key)
+        self._raise_known(key, place)
         if not self._ready.is_set():
             self.start()
         if self._closed:
             raise Unavailable("The sandbox is closed.")
         if self._refusal is not None:
             raise NotSupported(self._refusal.message, hint=self._refusal.hint)
-        broken = self._broken.get(key)
-        if broken is not None:
-            raise _again(broken, place)
         ticket = self._queue.enter(tenant, self.settings.wait_s)
         try:
-            self._strikes.check(key)
+            self._raise_known(key, place)  # what became known while this call waited
             return self._run(key, function, img, texts, mask, ticket, place)
         except Failed as failed:
             error = too_much_memory(failed.error, self.settings.memory_bytes)
@@ -287,6 +284,13 @@ class Sandbox:
                 self._homes[openeo] = home
             return home
 
+    def _raise_known(self, key: Key, place: str) -> None:
+        """Raise what is known of a function without running it: it is stopped, or it can never be loaded."""
+        self._strikes.check(key)
+        broken = self._broken.get(key)
+        if broken is not None:
+            raise _again(broken, place)
+
     def _note(self, key: Key, place: str, error: FunctionFailed, lines: tuple[Line, ...]) -> None:
         self._count(errors=1)
         line = error.where.get("line")
@@ -379,6 +383,8 @@ def _check(function: Function) -> None:
 
 
 def _encode(arguments: Mapping[str, Any]) -> bytes:
+    if not arguments:
+        return b"{}"
     data = json.dumps(arguments).encode()
     if len(data) > MAX_ARGUMENT_BYTES:
         raise TooLarge(
