@@ -13,7 +13,7 @@ import threading
 from pathlib import Path
 
 from earthloom.base.errors import Unavailable
-from earthloom.sandbox.environment import ENVIRONMENT, preload_steps
+from earthloom.sandbox.environment import ENVIRONMENT, OPTIONS, preload_steps
 from earthloom.sandbox.levels import own_users
 from earthloom.sandbox.paths import Paths, paths_for
 from earthloom.sandbox.process import Forked
@@ -192,7 +192,7 @@ def _command(level: Level, paths: Paths, control: int) -> list[str]:
         f"import sys; sys.path[:] = {list(paths.search)!r}\n"
         f"from earthloom.sandbox.inside.zygote import main; main({control})"
     )
-    python = [paths.python, "-I", "-S", "-B", "-c", code]
+    python = [paths.python, *OPTIONS, "-c", code]
     if level != "full":
         return python
     bwrap = shutil.which("bwrap")

@@ -9,12 +9,15 @@ ENVIRONMENT = {
     **dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"),
     "NUMBA_THREADING_LAYER": "omp",  # the one that is content with the thread that it has
     "MALLOC_ARENA_MAX": "1",
-    "MALLOC_MMAP_THRESHOLD_": "8388608",
-    "MALLOC_TRIM_THRESHOLD_": "16777216",
+    # Memory that a function frees stays with its worker, up to 16 MiB: fresh pages cost more than many a function.
+    "MALLOC_MMAP_THRESHOLD_": str(8 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(16 << 20),
     "PYTHONHASHSEED": "0",
     "LC_ALL": "C.UTF-8",
     "EAGER_IMPORT": "1",  # scikit-image loads its parts when it is imported
 }
+# The interpreter's options: no user's folder, no site, no byte code written. Not -I, which would ignore the hash seed.
+OPTIONS = ("-s", "-P", "-S", "-B")
 
 # What is loaded in advance, with its distribution, in this order: what many functions use comes first. A star stands
 # for all modules of a package that loads them at first use.

@@ -109,7 +109,8 @@ def _system() -> Iterable[str]:
     triplet = sysconfig.get_config_var("MULTIARCH") or ""
     own = sysconfig.get_config_var("LIBDIR") or ""
     folders = ["/lib64", "/usr/lib64", *(f"{p}/{triplet}" for p in ("/lib", "/usr/lib") if triplet)]
-    yield from (f for f in [*folders, "/etc/ld.so.cache"] if os.path.exists(f))
+    loaders = sorted(str(p) for p in Path("/lib").glob("ld-*.so*"))
+    yield from (f for f in [*folders, *loaders, "/etc/ld.so.cache"] if os.path.exists(f))
     if os.path.isdir(f"{sys.base_prefix}/conda-meta"):
         yield own  # conda keeps the C libraries of all packages there
     elif own:

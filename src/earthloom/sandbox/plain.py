@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 
-from earthloom.sandbox.environment import ENVIRONMENT
+from earthloom.sandbox.environment import ENVIRONMENT, OPTIONS
 from earthloom.sandbox.paths import Paths, paths_for
 from earthloom.sandbox.process import Child
 from earthloom.sandbox.settings import Level, SandboxSettings
@@ -47,7 +47,7 @@ class PlainBox:
         )
         try:
             process = subprocess.Popen(
-                [self.paths.python, "-I", "-S", "-B", "-c", code],
+                [self.paths.python, *OPTIONS, "-c", code],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

@@ -12,7 +12,7 @@ from earthloom.base.errors import Busy
 
 MEMORY_S = 60  # how long used time counts; it fades
 PATIENCE = 30.0  # seconds of use that a second of waiting makes up for
-MOST_WAITING = 1000
+MOST_WAITING, MOST_OF_TENANT = 1000, 250
 RETRY_AFTER_S = 2
 
 
@@ -75,7 +75,7 @@ class FairQueue:
             if not self._count and self._held < self._places and self._running.get(tenant, 0) < self._per_tenant:
                 self._admit(ticket)
                 return ticket
-            if self._count >= MOST_WAITING:
+            if self._count >= MOST_WAITING or len(self._waiting.get(tenant, ())) >= MOST_OF_TENANT:
                 raise _busy()
             ticket.called = threading.Lock()
             ticket.called.acquire()

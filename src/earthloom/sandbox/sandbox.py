@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from earthloom.base import tilefunction
 from earthloom.base.errors import EarthloomError, FunctionFailed, NotSupported, TooLarge, Unavailable
 from earthloom.base.lru import Lru
 from earthloom.sandbox import levels, selftest
@@ -39,7 +40,7 @@ ATTEMPTS = 3  # of a call whose worker was ended by somebody else
 PAUSE_S = 0.05  # between them: a zygote that ended takes its workers with it one by one
 IMPORT_S = 30  # more time to load a function while the zygote has not loaded all libraries
 TICK_S, BUSY_TICK_S = 1.0, 0.1  # of the thread that keeps boxes; while there is something to do
-OPENEO = ("", "apply_datacube", "apply_timeseries", "apply_udf_data")  # names of functions that need xarray
+OPENEO = ("", *tilefunction.OPENEO)  # names of functions that need xarray
 
 _started: weakref.WeakSet[Sandbox] = weakref.WeakSet()
 
