@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from earthloom.base import tilefunction
@@ -215,7 +216,7 @@ class Sandbox:
                 answer = worker.run(
                     img,
                     arguments=arguments,
-                    context=b"" if told == {"margin": 0} else json.dumps(told).encode(),
+                    context=b"" if told == {"margin": 0} else _json(told),
                     mask=mask if worker.wants_context else None,
                     deadline_s=deadline_s,
                     slow=ticket.yield_place,
@@ -384,15 +385,20 @@ def _check(function: Function) -> None:
 
 
 def _encode(arguments: Mapping[str, Any]) -> bytes:
-    if not arguments:
-        return b"{}"
-    data = json.dumps(arguments).encode()
+    data = _json(arguments)
     if len(data) > MAX_ARGUMENT_BYTES:
         raise TooLarge(
             f"The arguments have {len(data) >> 10} KiB; at most {MAX_ARGUMENT_BYTES >> 10} KiB are accepted.",
             hint="Pass large data as a collection.",
         )
     return data
+
+
+def _json(value: Mapping[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(value)
+    except TypeError:  # an integer beyond 64 bits
+        return json.dumps(value).encode()
 
 
 def _again(error: FunctionFailed, place: str) -> FunctionFailed:
