@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from earthloom.base.errors import Busy, EarthloomError, FunctionFailed, Unavailable
 from earthloom.sandbox import pool
 from earthloom.sandbox.function import Function
+from earthloom.sandbox.process import may_change_nice
 from earthloom.sandbox.sandbox import Sandbox
 from earthloom.sandbox.settings import SandboxSettings
 
@@ -131,6 +132,21 @@ def test_a_killed_worker_costs_its_tile_nothing(sandbox: Sandbox) -> None:
     thread.join(20)
     np.testing.assert_array_equal(result[0], IMG[0])
     assert sandbox.counters()["strikes"] == 0
+
+
+@pytest.mark.skipif(not may_change_nice(), reason="nice values cannot be lowered again here")
+def test_a_slow_call_lets_quick_ones_go_first(sandbox: Sandbox) -> None:
+    call(sandbox, "a", WAIT, s=0)
+    found: list[list[int]] = []
+    thread = threading.Thread(target=call, args=(sandbox, "a", WAIT), kwargs={"s": 0.6})
+    thread.start()
+    for _ in range(2):
+        time.sleep(0.3)
+        found.append(sorted(os.getpriority(os.PRIO_PROCESS, pid) for pid in children(os.getpid())))
+        thread.join(5)
+    nice = os.getpriority(os.PRIO_PROCESS, 0) + sandbox.settings.nice
+    assert found[0].count(max(nice, 10)) == found[1].count(max(nice, 10)) + 1
+    assert found[1].count(nice) >= 3
 
 
 def test_a_function_that_crashes_is_stopped_and_others_are_not(sandbox: Sandbox) -> None:

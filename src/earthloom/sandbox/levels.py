@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from earthloom.base.errors import EarthloomError
+from earthloom.sandbox.process import has_capabilities
 from earthloom.sandbox.selftest import Probe
 from earthloom.sandbox.settings import LEVELS, Level
 
@@ -144,7 +145,7 @@ def own_users(level: Level | None, readable: Iterable[str]) -> tuple[bool, str]:
     readable
         What a worker must read.
     """
-    if not _has_capabilities(SETUID, SETGID):
+    if not has_capabilities(SETUID, SETGID):
         return False, "the server may not change users: it is not root"
     if level != "full":
         for path in readable:
@@ -183,15 +184,6 @@ def remedy(fence: str, reason: str) -> str:
             "Install Python outside closed home folders; without, workers share the server's user, without its rights."
         )
     return "None is needed: as an ordinary user workers have no rights beyond their fences."
-
-
-def _has_capabilities(*numbers: int) -> bool:
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-    except OSError:
-        return False
-    held = next((int(line.split()[1], 16) for line in lines if line.startswith("CapEff")), 0)
-    return all(held >> number & 1 for number in numbers)
 
 
 def _text(problem: Exception) -> str:

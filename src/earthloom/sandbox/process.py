@@ -9,8 +9,11 @@ import subprocess
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Protocol
+
+SYS_NICE = 23  # number of a capability
 
 
 class Process(Protocol):
@@ -37,6 +40,22 @@ def processor_seconds(pid: int) -> float | None:
         return time.clock_gettime(~pid << 3 | 2)  # the kernel's clock of another process
     except OSError:
         return None
+
+
+def has_capabilities(*numbers: int) -> bool:
+    """Whether this process holds these capabilities of Linux."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return False
+    held = next((int(line.split()[1], 16) for line in lines if line.startswith("CapEff")), 0)
+    return all(held >> number & 1 for number in numbers)
+
+
+@cache
+def may_change_nice() -> bool:
+    """Whether a worker's nice value can be raised and lowered again."""
+    return has_capabilities(SYS_NICE)
 
 
 class Forked:
