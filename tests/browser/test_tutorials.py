@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -133,9 +133,18 @@ def test_your_own_python(open_notebook: Open, tmp_path: Path) -> None:
     assert 0.0005 < lime.mean() < 0.1
 
 
-def test_a_broken_file_is_told_on_the_map(open_notebook: Open, demo: Any, tmp_path: Path) -> None:
+@pytest.fixture
+def broken_red(demo: Any) -> Iterator[None]:
+    """The red band of the coast is cut short, for one test: the demo is everybody's."""
     file = demo.pack / "sentinel2-coast" / "T18S_coast_B04.tif"
-    file.write_bytes(file.read_bytes()[:3000])
+    whole = file.read_bytes()
+    file.write_bytes(whole[:3000])
+    yield
+    file.write_bytes(whole)
+
+
+@pytest.mark.usefixtures("broken_red")
+def test_a_broken_file_is_told_on_the_map(open_notebook: Open, tmp_path: Path) -> None:
     notebook = open_notebook("broken.ipynb")
     notebook.run_all()
     notebook.wait_for_tiles(layers=2)
