@@ -235,7 +235,7 @@ def main() -> None:
         print(
             f"Level {level}, {os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()},", end=""
         )
-        print(f" numpy {np.__version__}; ready with all libraries after {time.perf_counter() - start:.1f} s")
+        print(f" numpy {np.__version__}; first result, with scipy, {time.perf_counter() - start:.1f} s after the start")
         one_user(sandbox, given.repeats)
         many_users(sandbox, 8, given.seconds)
         new_functions(sandbox, max(10, given.repeats // 10))
