@@ -23,8 +23,10 @@ check: .venv/.dev  ## lint, types, import rule, quick tests: under two minutes
 	.venv/bin/lint-imports
 	$(PY) -m pytest -q -n 2 -m "not slow and not browser"
 
-bench: .venv/.dev  ## tile times against rio-tiler, in one run
+bench: .venv/.dev  ## tiles beside rio-tiler; users' functions beside calls in process; from an edit to pixels
 	$(PY) benchmarks/tiles.py
+	$(PY) benchmarks/sandbox.py
+	$(PY) benchmarks/edit_to_pixels.py
 
 bare:  ## try both commands of the README in a bare Debian (needs root and mmdebstrap)
 	tools/bare.sh

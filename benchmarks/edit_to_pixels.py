@@ -1,7 +1,8 @@
 """Edit to pixels: from `m.add` of a changed chain to the last of 24 tiles, over HTTP and in JupyterLab with Chromium.
 
 Three kinds of change: the function's text (a new worker), one of its arguments (the same worker), and the same
-arithmetic of built-in steps, without any function. Prints Markdown; `docs/reference/benchmarks.md` has a run of it.
+arithmetic of built-in steps, without any function. Prints Markdown; `docs/reference/benchmarks-functions.md`
+has a run of it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What isolation costs: the user's own function in the sandbox beside the same function called in process.
 
-Both are called in turn in one process; medians of many calls. Prints Markdown; `docs/reference/benchmarks.md` explains
-the columns.
+Both are called in turn in one process; medians of many calls. Prints Markdown; `docs/reference/benchmarks-functions.md`
+explains the columns.
 """
 
 from __future__ import annotations
