@@ -6,17 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from earthloom.base.tilefunction import (
-    FunctionProblem,
-    TileContext,
-    TileFunction,
-    checked,
-    context_json,
-    from_json,
-    namespace,
-    result_dims,
-    to_json,
-)
+from earthloom.base.tilecontext import FunctionProblem, TileContext, context_json, from_json, to_json
+from earthloom.base.tilefunction import TileFunction, namespace
+from earthloom.base.tileresult import checked, result_dims
 
 IMG = np.arange(24, dtype=np.uint16).reshape(2, 3, 4)
 

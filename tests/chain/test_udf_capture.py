@@ -26,7 +26,8 @@ from scipy.special import expit
 
 import earthloom as el
 from earthloom.base.errors import EarthloomError, InvalidArgument, TooLarge
-from earthloom.base.tilefunction import TileFunction, from_json, namespace
+from earthloom.base.tilecontext import from_json
+from earthloom.base.tilefunction import TileFunction, namespace
 from earthloom.chain.udf import udf_arguments
 
 IMG = np.arange(1, 25, dtype=np.float32).reshape(2, 3, 4)

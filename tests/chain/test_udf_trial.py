@@ -14,7 +14,8 @@ from scipy import ndimage
 
 from earthloom.base.errors import FunctionFailed
 from earthloom.base.grid import Grid, Lattice
-from earthloom.base.tilefunction import TileFunction, context_json
+from earthloom.base.tilecontext import context_json
+from earthloom.base.tilefunction import TileFunction
 from earthloom.chain.picture import pictures
 from earthloom.chain.session import UdfInput
 from earthloom.chain.trial import dependence, run_here, tiles, zoom_of

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from earthloom.base.tilefunction import RESULT_TYPES
+from earthloom.base.tilecontext import RESULT_TYPES
 from earthloom.chain.literal import literal
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.binary(max_size=20)

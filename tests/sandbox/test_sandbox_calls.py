@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from earthloom.base.errors import EarthloomError, FunctionFailed, NotSupported, TooLarge, Unavailable
-from earthloom.base.tilefunction import context_json
+from earthloom.base.tilecontext import context_json
 from earthloom.sandbox.function import Function
 from earthloom.sandbox.plain import PlainBox
 from earthloom.sandbox.sandbox import Sandbox

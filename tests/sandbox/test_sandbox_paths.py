@@ -34,7 +34,14 @@ def test_of_ours_only_what_runs_inside_can_be_read() -> None:
     ours = Path(sys.modules["earthloom"].__file__ or "").parent
     mine = {Path(path).relative_to(ours).as_posix() for path in paths.readable if Path(path).is_relative_to(ours)}
     assert mine == {
-        *("__init__.py", "base/__init__.py", "base/tilefunction.py", "base/openeo_udf.py"),
+        *(
+            "__init__.py",
+            "base/__init__.py",
+            "base/tilecontext.py",
+            "base/tilefunction.py",
+            "base/tileresult.py",
+            "base/openeo_udf.py",
+        ),
         *("sandbox/__init__.py", "sandbox/inside"),
     }
     for path in paths.all_readable():

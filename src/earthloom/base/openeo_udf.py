@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from earthloom.base.tilefunction import FunctionProblem, TileContext
+from earthloom.base.tilecontext import FunctionProblem, TileContext
 
 if TYPE_CHECKING:
     import xarray

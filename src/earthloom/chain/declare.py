@@ -9,7 +9,8 @@ from typing import Any, Literal, TypeVar, overload
 import numpy as np
 
 from earthloom.base.errors import InvalidArgument, nearest
-from earthloom.base.tilefunction import MAX_MARGIN_PX, RESULT_TYPES
+from earthloom.base.tilecontext import RESULT_TYPES
+from earthloom.base.tilefunction import MAX_MARGIN_PX
 
 _ATTRIBUTE = "__tile_function__"
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earthloom.base.errors import InvalidArgument
-from earthloom.base.tilefunction import MAX_ARRAY_VALUES, MAX_DEPTH, RESULT_TYPES
+from earthloom.base.tilecontext import MAX_ARRAY_VALUES, MAX_DEPTH, RESULT_TYPES
 
 
 def literal(value: Any, name: str, depth: int = 0) -> str:

@@ -31,7 +31,7 @@ class UdfInput:
     dims
         Names of the axes.
     context
-        What the function is told of it, as JSON (`base/tilefunction.py`).
+        What the function is told of it, as JSON (`base/tilecontext.py`).
     grid
         The pixels without the margin: whole tiles of a web map.
     """

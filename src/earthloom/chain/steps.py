@@ -350,7 +350,7 @@ def _execute(arguments: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _argument(value: Any) -> str:
-    """An argument of a function, as `base/tilefunction.py` writes it in JSON."""
+    """An argument of a function, as `base/tilecontext.py` writes it in JSON."""
     if isinstance(value, Mapping) and "$array" in value:
         return f"array of {' x '.join(map(str, value.get('shape', ())))}"
     if isinstance(value, Mapping) and "$float" in value:

@@ -18,14 +18,9 @@ from numpy.typing import NDArray
 
 from earthloom.base.errors import EarthloomError, FunctionFailed, InvalidArgument
 from earthloom.base.grid import TILE_PX, Grid
-from earthloom.base.tilefunction import (
-    MAX_MARGIN_PX,
-    FunctionProblem,
-    TileContext,
-    TileFunction,
-    cube_values,
-    from_json,
-)
+from earthloom.base.tilecontext import FunctionProblem, TileContext, from_json
+from earthloom.base.tilefunction import MAX_MARGIN_PX, TileFunction
+from earthloom.base.tileresult import cube_values
 from earthloom.chain.capture import FILLED
 from earthloom.chain.graph import Graph
 from earthloom.chain.picture import data_address, pictures

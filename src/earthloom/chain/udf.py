@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from earthloom.base.errors import InvalidArgument, TooLarge, nearest
-from earthloom.base.tilefunction import FunctionProblem, TileFunction, to_json
+from earthloom.base.tilecontext import FunctionProblem, to_json
+from earthloom.base.tilefunction import TileFunction
 from earthloom.chain.capture import module_text, plain_function
 from earthloom.chain.declare import Declaration, declaration
 from earthloom.chain.graph import Node

@@ -14,14 +14,9 @@ from numpy.typing import NDArray
 from earthloom.base.cube import Cube
 from earthloom.base.errors import FunctionFailed, InvalidArgument, NotFound
 from earthloom.base.grid import MAX_ZOOM, TILE_PX, Grid, Lattice
-from earthloom.base.tilefunction import (
-    MAX_MARGIN_PX,
-    RESULT_TYPES,
-    FunctionProblem,
-    context_json,
-    cube_values,
-    from_json,
-)
+from earthloom.base.tilecontext import RESULT_TYPES, FunctionProblem, context_json, from_json
+from earthloom.base.tilefunction import MAX_MARGIN_PX
+from earthloom.base.tileresult import cube_values
 from earthloom.engine.stored import Stored
 from earthloom.sandbox.function import Function
 from earthloom.sandbox.sandbox import Sandbox
@@ -108,7 +103,7 @@ class Given:
     dims
         Names of the axes.
     context
-        What the function may ask of the array, as `base.tilefunction.context_json` writes it.
+        What the function may ask of the array, as `base.tilecontext.context_json` writes it.
     """
 
     img: NDArray[Any]

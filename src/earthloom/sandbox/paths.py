@@ -17,7 +17,14 @@ from earthloom.base.errors import NotFound
 _OURS = Path(__file__).parents[1]
 # Modules of ours that run inside; the folder `inside` is there as a whole.
 _FILES = (
-    *("__init__.py", "base/__init__.py", "base/tilefunction.py", "base/openeo_udf.py"),
+    *(
+        "__init__.py",
+        "base/__init__.py",
+        "base/tilecontext.py",
+        "base/tilefunction.py",
+        "base/tileresult.py",
+        "base/openeo_udf.py",
+    ),
     *("sandbox/__init__.py", "sandbox/inside"),
 )
 _HIDDEN = ("site-packages", "dist-packages")  # other distributions, below the standard library

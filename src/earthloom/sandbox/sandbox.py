@@ -108,11 +108,11 @@ class Sandbox:
         function
             Its text and name.
         img
-            (..., y, x), any type of `tilefunction.RESULT_TYPES`; it is copied.
+            (..., y, x), any type of `tilecontext.RESULT_TYPES`; it is copied.
         arguments
-            Values by name, as `tilefunction.to_json` writes them.
+            Values by name, as `tilecontext.to_json` writes them.
         context
-            What `tilefunction.context_json` writes, with `user`: the context of an openEO function.
+            What `tilecontext.context_json` writes, with `user`: the context of an openEO function.
         mask
             True where there is data, of the shape of `img`; if None, what is not NaN is data.
         place

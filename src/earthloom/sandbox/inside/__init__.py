@@ -1,4 +1,4 @@
-"""What runs inside the box: the standard library and numpy only, and of ours nothing but these modules and two of base.
+"""What runs inside the box: the standard library and numpy only; of ours nothing but these modules and four of base.
 
 The folder is bound into the box as it is, under its own name. Start at `zygote`, then `worker`, then `fences`.
 """

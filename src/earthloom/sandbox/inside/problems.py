@@ -7,7 +7,7 @@ import traceback
 from types import TracebackType
 from typing import Any
 
-from earthloom.base.tilefunction import FunctionProblem
+from earthloom.base.tilecontext import FunctionProblem
 from earthloom.sandbox.inside.frames import MAX_ERROR
 from earthloom.sandbox.inside.imports import Allowed
 

@@ -16,8 +16,9 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from earthloom.base import openeo_udf, tilefunction
-from earthloom.base.tilefunction import FunctionProblem, TileContext, TileFunction
+from earthloom.base import openeo_udf, tilecontext, tilefunction, tileresult
+from earthloom.base.tilecontext import FunctionProblem, TileContext
+from earthloom.base.tilefunction import TileFunction
 from earthloom.sandbox.inside import frames, imports, problems
 from earthloom.sandbox.inside.frames import Frame
 
@@ -152,7 +153,7 @@ class Worker:
         text = bytes(self.arena[request.text_at : middle])
         if text != self._arguments_text:
             self._arguments_text, self._arguments = text, _constant(text)
-        arguments = tilefunction.from_json(json.loads(text)) if self._arguments is None else dict(self._arguments)
+        arguments = tilecontext.from_json(json.loads(text)) if self._arguments is None else dict(self._arguments)
         told = json.loads(bytes(self.arena[middle : middle + request.second])) if request.second else {}
         context = None
         if "crs" in told:
@@ -160,7 +161,7 @@ class Worker:
             context = TileContext.from_json(told, img, mask)
         result = self.function.call(img, arguments, context, told.get("user"))
         given = np.ndarray(shape, dtype, self.arena, frames.DATA)  # whatever became of the shape of `img`
-        result = tilefunction.checked(result, given, told.get("margin", 0))
+        result = tileresult.checked(result, given, told.get("margin", 0))
         room = self.half - frames.DATA - frames.OUT_TEXT
         if result.nbytes > room:
             raise FunctionProblem(f"The result has {result.nbytes} bytes; at most {room} can be handed back.")
@@ -194,7 +195,7 @@ class Worker:
         imports.preload(ast.parse(source), self.allowed)
         exec(compile(source, "<warm>", "exec", dont_inherit=True), space)
         function = TileFunction.find(space, "f")
-        out[...] = tilefunction.checked(function.call(img, {"n": 0}), img, 0)
+        out[...] = tileresult.checked(function.call(img, {"n": 0}), img, 0)
         try:
             function.call(img, {"n": "x"})
         except Exception as error:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from earthloom.base.tilefunction import FunctionProblem, finish
+from earthloom.base.tilecontext import FunctionProblem
+from earthloom.base.tileresult import finish
 
 YX, BANDS, SERIES, STACK = ("y", "x"), ("bands", "y", "x"), ("t", "y", "x"), ("t", "bands", "y", "x")
 ALL = np.ones((1, 2), bool)
