@@ -88,9 +88,9 @@ TRUNCATED = {
 }
 
 
-TRACEBACK = """  line 9, in greenness
+TRACEBACK = """  line 6 of greenness
     return ratio(img)
-  line 4, in ratio
+  line 2 of ratio
     return img[300] / <b>img</b>
 IndexError: index 300 is out of bounds"""
 

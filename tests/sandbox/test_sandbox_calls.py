@@ -175,8 +175,8 @@ def f(img):
     assert [line.text for line in lines if line.stream == "stderr"] == ["two", "lines"] * 2
     warned = [line.text for line in lines if line.stream == "warning"]
     assert warned == [
-        "UserWarning: careful (line 9)",
-        "RuntimeWarning: invalid value encountered in divide (line 10)",
+        'UserWarning: careful (warnings.warn("careful"))',
+        "RuntimeWarning: invalid value encountered in divide (return img[0] / img[0])",
     ]
     assert {line.place for line in lines} == {"3/2/1"}
     assert abs(lines[-1].time - time.time()) < 60
@@ -196,11 +196,11 @@ def test_an_exception_shows_the_users_lines_alone(sandbox: Sandbox) -> None:
     error = failure(sandbox, source)
     assert error.message == "LinAlgError: Singular matrix"
     assert error.where == {
-        "function": "f",
+        "function": "half",
         "place": "3/2/1",
         "reason": "exception",
-        "line": 4,
-        "traceback": "  line 7, in f\n    return half(img[0])\n  line 4, in half\n    return np.linalg.inv(x)\n"
+        "line": 2,
+        "traceback": "  line 2 of f\n    return half(img[0])\n  line 2 of half\n    return np.linalg.inv(x)\n"
         "LinAlgError: Singular matrix",
     }
 

@@ -221,8 +221,9 @@ def _meaning(name: str, function: FunctionType) -> Any:
 
 
 def _is_builtin(name: str, value: Any) -> bool:
-    # IPython and others put functions of theirs among the builtins.
-    return name == "__name__" or (vars(builtins).get(name, UNKNOWN) is value and not isinstance(value, FunctionType))
+    # IPython and others put functions of theirs among the builtins, one of them in the place of `open`.
+    there = vars(builtins).get(name, UNKNOWN) is value
+    return name == "__name__" or (there and (name == "open" or not isinstance(value, FunctionType)))
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:

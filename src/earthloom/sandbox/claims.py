@@ -16,6 +16,7 @@ REASONS = ("exception", "memory", "killed", "result", "import", "syntax")
 STREAMS = ("stdout", "stderr", "warning")
 MAX_MESSAGE = 2000
 MAX_LINES = 1000  # of one call
+MAX_NAME = 100
 # All control characters but tab and line end, and those that turn the direction of text.
 _HARMFUL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -61,6 +62,7 @@ def problem(document: Document) -> FunctionFailed:
         clean(told.get("message"), MAX_MESSAGE) or "The function failed without saying why.",
         hint=clean(told.get("hint"), MAX_MESSAGE),
         reason=reason if reason in REASONS else "exception",
+        function=clean(told.get("function"), MAX_NAME) or None,
         line=line if isinstance(line, int) and 0 < line < 1 << 20 else None,
         traceback=clean(told.get("traceback"), frames.MAX_ERROR) or None,
     )

@@ -14,10 +14,10 @@ from earthloom.sandbox.inside.imports import Allowed
 MAX_MESSAGE = 2000
 MAX_FRAMES = 20
 
-Problem = dict[str, Any]  # reason, message, hint, line, traceback
+Problem = dict[str, Any]  # reason, message, hint, function (that of the line), line, traceback
 
 
-def of(error: BaseException, file: str, lines: list[str], allowed: Allowed) -> Problem:
+def of(error: BaseException, file: str, lines: list[str], allowed: Allowed, *, whole: bool = False) -> Problem:
     """An exception of the user's code.
 
     Parameters
@@ -30,6 +30,9 @@ def of(error: BaseException, file: str, lines: list[str], allowed: Allowed) -> P
         The lines of the source.
     allowed
         What may be imported.
+    whole
+        Whether the user wrote the source as a whole. Lines are then counted in it; else in the function itself, for
+        what stands before it was put there by the client.
     """
     if isinstance(error, FunctionProblem):
         return {"reason": "result", "message": error.message[:MAX_MESSAGE], "hint": error.hint[:MAX_MESSAGE]}
@@ -37,13 +40,15 @@ def of(error: BaseException, file: str, lines: list[str], allowed: Allowed) -> P
         return syntax(error, lines)
     text, hint = allowed.explain(error) if isinstance(error, ImportError) else (_text(error), _hint(error))
     message = f"{type(error).__name__}: {text}".rstrip(": ")[:MAX_MESSAGE]
-    frames = _own_frames(error.__traceback__, file, lines)
-    trace = "\n".join([*(text for _, text in frames[-MAX_FRAMES:]), message])
+    frames = _own_frames(error.__traceback__, file, lines, whole)
+    trace = "\n".join([*(text for _, _, text in frames[-MAX_FRAMES:]), message])
+    name, line = frames[-1][:2] if frames else ("", None)
     return {
         "reason": _reason(error),
         "message": message,
         "hint": hint,
-        "line": frames[-1][0] if frames else None,
+        "function": name,
+        "line": line,
         "traceback": trace[-MAX_ERROR:],
     }
 
@@ -71,12 +76,23 @@ def syntax(error: SyntaxError, lines: list[str]) -> Problem:
     }
 
 
-def _own_frames(trace: TracebackType | None, file: str, lines: list[str]) -> list[tuple[int, str]]:
-    found = []
+def _own_frames(trace: TracebackType | None, file: str, lines: list[str], whole: bool) -> list[tuple[str, int, str]]:
+    """For each frame of the user's: the function, the line in it, and both as text with the line itself."""
+    found: list[tuple[str, int, str]] = []
+    first, name = 1, ""
     for frame, number in traceback.walk_tb(trace):
-        if frame.f_code.co_filename == file:
-            line = lines[number - 1].strip() if 0 < number <= len(lines) else ""
-            found.append((number, f"  line {number}, in {frame.f_code.co_name}\n    {line}"))
+        code = frame.f_code
+        if code.co_filename != file:
+            continue
+        text = lines[number - 1].strip() if 0 < number <= len(lines) else ""
+        # A comprehension belongs to the function around it.
+        if not name or not code.co_name.startswith("<"):
+            first, name = code.co_firstlineno, code.co_name
+        if whole or name == "<module>":
+            found.append((code.co_name.strip("<>"), number, f"  line {number}, in {code.co_name}\n    {text}"))
+        else:
+            line = number - first + 1
+            found.append((name.strip("<>"), line, f"  line {line} of {name}\n    {text}"))
     return found
 
 

@@ -23,6 +23,7 @@ from earthloom.sandbox.inside import frames, imports, problems
 from earthloom.sandbox.inside.frames import Frame
 
 REQUESTS, REPLIES = 3, 4  # descriptors of the pipes
+WHOLE = "<source>"  # name of a source that the user wrote as a whole
 
 
 class Printed:
@@ -55,7 +56,8 @@ class Printed:
         text = f"{category.__name__}: {message}"[: problems.MAX_MESSAGE]
         if text not in self._warned and len(self._warned) < 100:
             self._warned.add(text)
-            self.add("warning", f"{text} (line {lineno})" if filename.startswith("<") else text)
+            line = linecache.getline(filename, lineno).strip() if filename.startswith("<") else ""
+            self.add("warning", f"{text} ({line[:200]})" if line else text)
 
 
 class Stream:
@@ -102,7 +104,7 @@ class Worker:
     def __init__(self, arena: mmap.mmap, half: int, run_only: Callable[[], None], allowed: imports.Allowed) -> None:
         self.arena, self.half, self.run_only, self.allowed = memoryview(arena), half, run_only, allowed
         self.printed = Printed()
-        self.file, self.lines = "<function>", list[str]()
+        self.file, self.lines = WHOLE, list[str]()
         self.function: TileFunction | None = None
         self._arguments_text = b"{}"
         self._arguments: dict[str, Any] | None = {}
@@ -119,7 +121,9 @@ class Worker:
             try:
                 reply = self._load(request) if request.kind == frames.LOAD else self._run(request)
             except BaseException as error:
-                reply = self._failed(request.nonce, problems.of(error, self.file, self.lines, self.allowed))
+                whole = self.file == WHOLE
+                problem = problems.of(error, self.file, self.lines, self.allowed, whole=whole)
+                reply = self._failed(request.nonce, problem)
                 del error
             self._reply(reply)
         os._exit(0)
@@ -127,7 +131,7 @@ class Worker:
     def _load(self, request: Frame) -> Frame:
         """Read the source, load its libraries, close the door, execute it, find the function."""
         source, name = json.loads(bytes(self.arena[request.text_at : request.text_at + request.first]))
-        self.file, self.lines = f"<{name or 'function'}>", source.splitlines()
+        self.file, self.lines = f"<{name}>" if name else WHOLE, source.splitlines()
         tree = ast.parse(source, self.file)
         imports.preload(tree, self.allowed)
         self.run_only()
