@@ -53,7 +53,9 @@ class EarthloomError(Exception):
     def __str__(self) -> str:
         near = f" Near names: {', '.join(self.near)}." if self.near else ""
         hint = f" {self.hint}" if self.hint else ""
-        return f"{self.message}{near}{hint}"
+        # The words of others, such as those of a user's exception, end as they like.
+        end = "." if (near or hint) and not self.message.endswith((".", "!", "?")) else ""
+        return f"{self.message}{end}{near}{hint}"
 
     def at(self, **where: Any) -> Self:
         """Add where it happened, keeping what is known already; gives the error itself, to be raised."""
@@ -155,8 +157,10 @@ class FunctionFailed(EarthloomError):
 
     def _render_traceback_(self) -> list[str]:
         """What IPython prints: the lines of the function that failed, then the message."""
-        trace = str(self.where.get("traceback", "")).rstrip()
-        return [*trace.splitlines(), *super()._render_traceback_()]
+        trace = str(self.where.get("traceback", "")).splitlines()
+        if trace and trace[-1] in self.message:  # said once is enough
+            trace.pop()
+        return [*trace, *super()._render_traceback_()]
 
 
 class NotSupported(EarthloomError):

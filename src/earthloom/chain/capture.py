@@ -11,6 +11,7 @@ import builtins
 import dis
 import functools
 import inspect
+import io
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -221,9 +222,10 @@ def _meaning(name: str, function: FunctionType) -> Any:
 
 
 def _is_builtin(name: str, value: Any) -> bool:
-    # IPython and others put functions of theirs among the builtins, one of them in the place of `open`.
-    there = vars(builtins).get(name, UNKNOWN) is value
-    return name == "__name__" or (there and (name == "open" or not isinstance(value, FunctionType)))
+    if name == "open" and getattr(value, "__wrapped__", value) is io.open:
+        return True  # IPython wraps it
+    # IPython and others put functions of theirs among the builtins.
+    return name == "__name__" or (vars(builtins).get(name, UNKNOWN) is value and not isinstance(value, FunctionType))
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:
