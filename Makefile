@@ -21,7 +21,7 @@ check: .venv/.dev  ## lint, types, import rule, quick tests: under two minutes
 	.venv/bin/ruff check . && .venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
-	$(PY) -m pytest -q -n 2 -m "not slow and not browser"
+	$(PY) -m pytest -q -n 2 --dist loadfile -m "not slow and not browser"
 
 bench: .venv/.dev  ## tiles beside rio-tiler; users' functions beside calls in process; from an edit to pixels
 	$(PY) benchmarks/tiles.py

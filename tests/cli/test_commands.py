@@ -251,6 +251,7 @@ def test_demo_builds_once_answers_and_leaves_nothing(demo: Callable[..., Any], c
     assert (checkout / ".demo" / "data" / "chains.sqlite").exists()
 
 
+@pytest.mark.slow
 def test_demo_says_when_its_engine_dies(demo: Callable[..., Any]) -> None:
     with demo("--no-lab", "--port", "0") as process:
         _until_ready(process)
@@ -260,6 +261,7 @@ def test_demo_says_when_its_engine_dies(demo: Callable[..., Any]) -> None:
         assert "The engine has stopped (signal SIGKILL)" in process.stderr.read()
 
 
+@pytest.mark.slow
 def test_a_killed_demo_leaves_no_engine(demo: Callable[..., Any]) -> None:
     with demo("--no-lab", "--port", "0") as process:
         _until_ready(process)
@@ -268,6 +270,7 @@ def test_a_killed_demo_leaves_no_engine(demo: Callable[..., Any]) -> None:
         assert _gone(engine)
 
 
+@pytest.mark.slow
 def test_demo_takes_the_next_port_unless_one_was_named(demo: Callable[..., Any]) -> None:
     try:
         taken = listen("127.0.0.1", DEFAULT_PORT)

@@ -7,10 +7,13 @@ import sys
 from hashlib import sha256
 
 import numpy as np
+import pytest
 
 from earthloom.sandbox.function import Function
 from earthloom.sandbox.sandbox import Sandbox
 from earthloom.sandbox.settings import SandboxSettings
+
+pytestmark = pytest.mark.slow
 
 # Sums, transcendental functions, the order of a set of texts, and a filter of scipy.
 SOURCE = """

@@ -17,6 +17,8 @@ import pytest
 
 from earthloom.server.tokens import Tokens
 
+pytestmark = pytest.mark.slow
+
 Graph = dict[str, Any]
 Start = Callable[..., AbstractContextManager[str]]
 Z, X, Y = 17, 73599, 47044  # over the series, and three more to the east
@@ -141,6 +143,7 @@ assert add(filter, 0x00050000 | 38, library.seccomp_syscall_resolve_name(b"secco
 assert library.seccomp_load(filter) == 0
 
 import earthloom as el
+
 
 connected = el.connect()
 answer = connected.register(json.loads(sys.argv[2]))
