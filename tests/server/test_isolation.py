@@ -144,7 +144,6 @@ assert library.seccomp_load(filter) == 0
 
 import earthloom as el
 
-
 connected = el.connect()
 answer = connected.register(json.loads(sys.argv[2]))
 tile = connected.tile(answer["key"], *map(int, sys.argv[3:]))
