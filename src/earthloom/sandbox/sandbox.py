@@ -37,7 +37,7 @@ from earthloom.sandbox.strikes import Strikes
 from earthloom.sandbox.worker import Died, Failed, Worker
 
 MAX_ARGUMENT_BYTES = 64 << 10
-ATTEMPTS = 3  # of a call whose worker was ended by somebody else
+ATTEMPTS = 5  # of a call whose worker was ended by somebody else
 PAUSE_S = 0.05  # between them: a zygote that ended takes its workers with it one by one
 IMPORT_S = 30  # more time to load a function while the zygote has not loaded all libraries
 TICK_S, BUSY_TICK_S = 1.0, 0.1  # of the thread that keeps boxes; while there is something to do
