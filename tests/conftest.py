@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import glob
 import os
 import shutil
 import subprocess
@@ -21,9 +22,13 @@ PACK = Path(__file__).parents[1] / "examples" / "demo_pack"
 TOOLS: dict[str, tuple[str, ...]] = {
     "chromium": ("chromium", "chromium-browser", "google-chrome"),
     "bubblewrap": ("bwrap",),
+    "postgresql": ("initdb",),
     "libseccomp2": (),
 }
 LIBRARIES = {"chromium": "atomic", "libseccomp2": "seccomp"}  # what drives the browser; a package that is a library
+
+# Debian puts the programs of a PostgreSQL server where no search path goes.
+PATH = os.pathsep.join([os.environ.get("PATH", ""), *glob.glob("/usr/lib/postgresql/*/bin")])
 
 StartServer = Callable[..., AbstractContextManager[str]]
 
@@ -31,7 +36,8 @@ StartServer = Callable[..., AbstractContextManager[str]]
 def need(tool: str) -> str:
     """Path of a program, or name of a library; without it a test is skipped, or fails if EARTHLOOM_TEST_REQUIRE=all."""
     programs, library = TOOLS.get(tool, (tool,)), LIBRARIES.get(tool)
-    found = next(filter(None, map(shutil.which, programs)), None) if programs else find_library(library or "")
+    paths = (shutil.which(program, path=PATH) for program in programs)
+    found = next(filter(None, paths), None) if programs else find_library(library or "")
     if found and (library is None or find_library(library)):
         return found
     lacking = f"the library lib{library}" if found else tool

@@ -6,6 +6,7 @@ the command to give is printed, and the tests that need the tool are skipped (or
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 import subprocess
@@ -13,14 +14,21 @@ import sys
 from ctypes.util import find_library
 
 # Debian's package -> the programs of which one will do, or the library that it holds.
-PROGRAMS = {"chromium": ("chromium", "chromium-browser", "google-chrome"), "bubblewrap": ("bwrap",)}
+PROGRAMS = {
+    "chromium": ("chromium", "chromium-browser", "google-chrome"),
+    "bubblewrap": ("bwrap",),
+    "redis-server": ("redis-server",),
+    "postgresql": ("initdb",),
+}
+# Debian puts the programs of a PostgreSQL server where no search path goes.
+PATH = os.pathsep.join([os.environ.get("PATH", ""), *glob.glob("/usr/lib/postgresql/*/bin")])
 # Of the program that drives the browser; what the sandbox's filters are compared with.
 LIBRARIES = {"libatomic1": "atomic", "libseccomp2": "seccomp"}
 
 
 def main() -> int:
     """Install what is missing; success also where that is impossible, for then the tests say what they lack."""
-    missing = [package for package, names in PROGRAMS.items() if not any(map(shutil.which, names))]
+    missing = [p for p, names in PROGRAMS.items() if not any(shutil.which(name, path=PATH) for name in names)]
     missing += [package for package, name in LIBRARIES.items() if find_library(name) is None]
     if not missing:
         return 0

@@ -1,4 +1,4 @@
-"""The store keeps chains: over threads, restarts and killed processes."""
+"""The store in a file: the suite of all stores, killed processes, other files and versions, a full disk."""
 
 from __future__ import annotations
 
@@ -7,94 +7,23 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from earthloom.base.errors import InvalidArgument, ReadError
+from earthloom.base.errors import ReadError, Unavailable
+from earthloom.stores.protocol import Store
 from earthloom.stores.sqlite import SqliteStore
+from earthloom.testing.stores import StoreTests
 
 GRAPH = {"load": {"process_id": "load_collection", "arguments": {"id": "a", "bands": ["B04"]}, "result": True}}
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqliteStore]:
-    store = SqliteStore(tmp_path / "sub" / "chains.sqlite")
-    yield store
-    store.close()
-
-
-def used(store: SqliteStore, key: str) -> int:
-    with sqlite3.connect(store.path) as db:
-        value = int(db.execute("select used from chain where key = ?", (key,)).fetchone()[0])
-    db.close()
-    return value
-
-
-def test_gives_back_what_was_put(store: SqliteStore) -> None:
-    store.put("k", GRAPH)
-    assert store.get("k") == GRAPH
-    assert list(store.get("k") or {}) == ["load"]
-    assert store.get("other") is None
-
-
-def test_keeps_the_graph_that_was_posted_first(store: SqliteStore) -> None:
-    store.put("k", GRAPH)
-    store.put("k", {"other": {}})
-    assert store.get("k") == GRAPH
-
-
-def test_delete_says_whether_it_was_there(store: SqliteStore) -> None:
-    store.put("k", GRAPH)
-    assert store.delete("k")
-    assert not store.delete("k")
-    assert store.get("k") is None
-
-
-def test_touch_notes_the_use_once_a_minute(store: SqliteStore) -> None:
-    store.put("k", GRAPH)
-    first = used(store, "k")
-    store.touch("k")
-    assert used(store, "k") == first
-    with sqlite3.connect(store.path) as db:
-        db.execute("update chain set used = used - 61000")
-    db.close()
-    store.touch("k")
-    assert used(store, "k") >= first
-    store.touch("unknown")
-
-
-def test_a_graph_that_is_no_json_is_refused(store: SqliteStore) -> None:
-    with pytest.raises(InvalidArgument, match="no JSON"):
-        store.put("k", {"a": float("nan")})
-    with pytest.raises(InvalidArgument, match="no JSON"):
-        store.put("k", {"a": object()})
-
-
-def test_two_threads_and_a_second_opening(store: SqliteStore) -> None:
-    other = SqliteStore(store.path)
-
-    def write(which: int) -> None:
-        for n in range(100):
-            (store, other)[which].put(f"{which}-{n}", {"n": {"value": n}})
-            assert (store, other)[which].get(f"{which}-{n}") == {"n": {"value": n}}
-
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(write, (0, 1)))
-    assert all(store.get(f"1-{n}") for n in range(100))
-    assert all(other.get(f"0-{n}") for n in range(100))
-    other.close()
-
-
-def test_survives_a_restart(tmp_path: Path) -> None:
-    first = SqliteStore(tmp_path / "chains.sqlite")
-    first.put("k", GRAPH)
-    first.close()
-    second = SqliteStore(tmp_path / "chains.sqlite")
-    assert second.get("k") == GRAPH
-    second.close()
+class TestSqlite(StoreTests):
+    @pytest.fixture
+    def open_store(self, tmp_path: Path) -> Callable[[], Store]:
+        return lambda: SqliteStore(tmp_path / "sub" / "chains.sqlite")
 
 
 def test_an_acknowledged_chain_survives_kill_9(tmp_path: Path) -> None:
@@ -141,3 +70,39 @@ def test_another_version_is_told(tmp_path: Path) -> None:
     db.close()
     with pytest.raises(ReadError, match="version 0"):
         SqliteStore(path)
+
+
+def test_a_file_of_version_1_is_brought_up(tmp_path: Path) -> None:
+    path = tmp_path / "chains.sqlite"
+    with sqlite3.connect(path) as db:
+        db.execute(
+            "create table chain(key text primary key, graph text not null, created integer not null,"
+            " used integer not null)"
+        )
+        db.execute("insert into chain values ('k', '{\"a\":1}', 5, 6)")
+        db.execute("pragma application_id = 0x454C7374")
+        db.execute("pragma user_version = 1")
+    db.close()
+    for _ in range(2):
+        store = SqliteStore(path)
+        assert store.get("k") == {"a": 1}
+        store.close()
+    store = SqliteStore(path)
+    assert store.pin("k")
+    assert [(r.created_ms, r.used_ms, r.pinned) for r in store.records()] == [(5, 6, True)]
+    store.close()
+
+
+def test_a_full_file_system_is_told_and_loses_nothing(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "chains.sqlite")
+    store.put("k", GRAPH)
+    pages = store._db.execute("pragma page_count").fetchone()[0]
+    store._db.execute(f"pragma max_page_count = {pages}")  # SQLite then fails as on a full disk
+    with pytest.raises(Unavailable, match="full") as caught:
+        store.put("large", {"a": "x" * 100_000})
+    assert caught.value.where["store"] == str(store.path)
+    assert store.get("k") == GRAPH
+    store._db.execute("pragma max_page_count = 1000000")
+    store.put("large", {"a": "x" * 100_000})
+    assert store.get("large")
+    store.close()

@@ -1,1 +1,1 @@
-"""Chains by key. It knows no graph's meaning. Start at `protocol`."""
+"""Chains by key: in SQLite, Redis or PostgreSQL. It knows no graph's meaning. Start at `protocol`, then `open`."""

@@ -1,0 +1,1 @@
+"""Suites for parts that others write. Each is a class of tests to inherit from. Start at `stores`."""
