@@ -9,10 +9,12 @@ import sys
 import time
 from pathlib import Path
 
+import httpx
 import pytest
 
 from earthloom.base.errors import Unavailable
 from earthloom.chain import session
+from earthloom.chain.collection import ImageCollection
 from earthloom.client import embedded
 from earthloom.client.connect import connect
 
@@ -70,6 +72,29 @@ def test_one_engine_over_the_data_folder_until_it_is_stopped(own: Path) -> None:
         first.close()
         session.use(None)
     assert _wait_until_gone(pid)
+
+
+def test_a_call_after_its_death_starts_it_again(own: Path) -> None:
+    connected = connect()
+    try:
+        chain = ImageCollection("sentinel2-series").mosaic()["B04"].color("viridis", vmin=0, vmax=1)
+        key, before = connected.put(chain.graph), connected.address("/health")
+        connected.renew()
+        assert connected.address("/health") == before  # it lives
+
+        os.kill(_pid_of(connected.url), signal.SIGKILL)
+        assert connected.graph(key) == chain.graph  # at once, while it may still be ending
+        after = connected.address("/health")
+        assert httpx.get(after).json()["title"] == "Earthloom"
+        assert after.partition("?")[2] != before.partition("?")[2]  # who took the old port may have heard the old token
+
+        os.kill(_pid_of(connected.url), signal.SIGKILL)
+        connected.renew()
+        assert httpx.get(connected.address("/health")).status_code == 200
+    finally:
+        embedded.stop()
+        connected.close()
+        session.use(None)
 
 
 @pytest.mark.parametrize("how", ["exit", "kill"])

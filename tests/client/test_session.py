@@ -100,6 +100,25 @@ def test_connect_takes_the_environment(server: str, monkeypatch: pytest.MonkeyPa
     session.use(None)
 
 
+def test_a_browser_is_given_the_public_address(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    port = server.rpartition(":")[2]
+
+    def told(**given: str) -> str:
+        opened = connect(server, **given)
+        opened.close()
+        session.use(None)
+        return opened.address("/tiles/k/{z}/{x}/{y}.png")
+
+    tiles = "/tiles/k/{z}/{x}/{y}.png"
+    assert told() == server + tiles
+    assert told(public_url="https://tiles.example.org/el/") == f"https://tiles.example.org/el{tiles}"
+    assert HttpSession(server, token="a+b", public_url="/p/{port}").address("/x") == f"/p/{port}/x?token=a%2Bb"
+    monkeypatch.setenv("JUPYTERHUB_SERVICE_PREFIX", "/user/ann/")
+    assert told() == f"/user/ann/proxy/{port}{tiles}"
+    monkeypatch.setenv("EARTHLOOM_PUBLIC_URL", "/proxy/{port}")
+    assert told() == f"/proxy/{port}{tiles}"
+
+
 def test_connect_says_when_nobody_answers() -> None:
     with listen("127.0.0.1", 0) as bound, pytest.raises(Unavailable, match=address(bound)):
         connect(address(bound))

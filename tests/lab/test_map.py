@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import httpx
 import ipyleaflet
 import ipywidgets
+import numpy as np
 import pytest
+from PIL import Image
 
 import earthloom as el
-from earthloom.base.errors import EmptySelection, InvalidArgument, NotFound
+from earthloom.base.errors import EmptySelection, InvalidArgument, NotFound, Unavailable
 from earthloom.chain import session
+from earthloom.client.api import HttpSession
 from earthloom.server.tokens import Tokens
 
 SERIES = el.ImageCollection("sentinel2-series").filter_date("2020-05", "2020-09")
@@ -157,6 +162,72 @@ def test_a_slider_asks_little_of_the_server(monkeypatch: pytest.MonkeyPatch) -> 
     messages.clear()
     m.add(RED * 2, name="a")  # the same once more: its tiles are asked for again, the card stays
     assert messages == ["ChainLayer"]
+
+
+def test_layers_follow_a_server_that_moved(start_server: Callable[..., Any], own_data: Path) -> None:
+    with start_server(own_data) as old, start_server(own_data) as new:
+        where = [old]
+        moving = HttpSession(old, renew=lambda: (where[0], None))
+        session.use(moving)
+        m = el.Map()
+        layer = m.add(RED, name="a")
+        where[0] = new
+        m._panel._handle_custom_msg({"kind": "silent"}, [])
+
+        assert layer.url == m._panel.layers[0]["url"] == f"{new}/tiles/{RED.key}/{{z}}/{{x}}/{{y}}.png"
+        assert m._panel.layers[0]["health"] == f"{new}/health"
+        assert m._panel.layers[0]["point"] == f"{new}/point/{RED.key}"
+        assert m._panel.layers[1]["point"] is None  # the basemap's
+        assert m.layers[0].url.startswith(new)
+        moving.close()
+
+
+def test_a_map_is_saved_as_it_is_shown(tmp_path: Path) -> None:
+    m = el.Map(center=(45.205, 22.152), zoom=14)
+    red = m.add(RED.color(["#ff0000", "#ff0000"], vmin=0, vmax=1), name="red", opacity=0.5)
+    m.add(ipyleaflet.Marker(location=(45.2, 22.15)))
+    file = m.save(tmp_path / "map.png", width=600)
+    half = Image.open(file)
+    assert (half.size, half.mode) == ((600, 500), "RGB")
+    assert [path.name for path in tmp_path.iterdir()] == ["map.png"]
+
+    red.visible = False
+    under = Image.open(m.save(tmp_path / "map.png", width=600)).getpixel((300, 250))
+    assert isinstance(under, tuple)
+    expected = [(channel + over) / 2 for channel, over in zip(under, (255, 0, 0), strict=True)]
+    assert half.getpixel((300, 250)) == pytest.approx(expected, abs=1)
+    with_red = np.asarray(half.crop((0, 480, 600, 500)), int)
+    assert (with_red.min(axis=2) > 200).mean() > 0.2  # the paper on which the sources stand
+    red.visible = True
+
+    # Where the picture lies: a place and the tile that a browser draws there agree.
+    column, row, inside = tile_of(45.205, 22.152, 14)
+    tile = Image.open(BytesIO(httpx.get(m.layers[0].url.format(z=14, x=column, y=row)).content)).convert("RGB")
+    assert tile.getpixel(inside) == under
+
+    with pytest.raises(InvalidArgument, match="PNG"):
+        m.save("map.jpg")
+
+
+def test_a_map_whose_tiles_cannot_be_had_is_not_saved(
+    start_server: Callable[..., Any], own_data: Path, tmp_path: Path
+) -> None:
+    with start_server(own_data) as url:
+        connected = el.connect(url)
+        m = el.Map(center=(45.205, 22.152), zoom=14)
+        m.add(RED, name="a")
+    (tmp_path / "map.png").write_text("older")
+    with pytest.raises(Unavailable):
+        m.save(tmp_path / "map.png")
+    assert (tmp_path / "map.png").read_text() == "older"
+    connected.close()
+
+
+def tile_of(lat: float, lon: float, zoom: int) -> tuple[int, int, tuple[int, int]]:
+    """Column and row of the tile, and the pixel in it."""
+    x = (lon + 180) / 360 * 2**zoom * 256
+    y = (0.5 - math.asinh(math.tan(math.radians(lat))) / (2 * math.pi)) * 2**zoom * 256
+    return int(round(x) // 256), int(round(y) // 256), (round(x) % 256, round(y) % 256)
 
 
 def test_layers_without_a_name_do_not_replace_each_other() -> None:

@@ -55,6 +55,10 @@ class Session(Protocol):
         """The address of a route for a map, which sends no header: with the token of who asks, if there is one."""
         ...
 
+    def renew(self) -> None:
+        """Find a server again that may have moved: an embedded engine that ended is started again."""
+        ...
+
     def register(self, graph: Graph) -> dict[str, Any]:
         """Check a chain and keep it: its `key`, and `warnings`, sentences that a user should read."""
         ...
@@ -94,6 +98,10 @@ class Session(Protocol):
 
     def legend(self, graph: Graph | str) -> dict[str, Any]:
         """What the colours mean: kind ramp, classes or rgb; of a chain, or of the key of one that is kept."""
+        ...
+
+    def picture(self, key: str, z: int, x: int, y: int) -> bytes:
+        """A tile as the map shows it, PNG, of a chain that is kept."""
         ...
 
     def tile(self, key: str, z: int, x: int, y: int) -> NDArray[Any]:

@@ -6,7 +6,7 @@ import io
 import json
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import httpx
 import numpy as np
@@ -16,7 +16,7 @@ from earthloom.base.cube import Cube
 from earthloom.base.errors import Unavailable
 from earthloom.base.grid import Grid, Lattice
 from earthloom.chain.session import UdfInput
-from earthloom.client.transport import Transport
+from earthloom.client.transport import Renew, Transport
 
 Graph = dict[str, Any]
 
@@ -32,10 +32,23 @@ class HttpSession:
         How requests travel; None is the network.
     token
         Who asks, for a server that wants to know.
+    renew
+        Where the server is now, for one that is started again when it has ended; see `Transport`.
+    public_url
+        Address of the server as a browser sees it, which may go through a proxy; without one it is `url`. "{port}" in
+        it stands for the server's port. One without a host name is a path of the page that shows the map.
     """
 
-    def __init__(self, url: str, inner: httpx.BaseTransport | None = None, token: str | None = None) -> None:
-        self._transport = Transport(url, inner, token)
+    def __init__(
+        self,
+        url: str,
+        inner: httpx.BaseTransport | None = None,
+        token: str | None = None,
+        renew: Renew | None = None,
+        public_url: str | None = None,
+    ) -> None:
+        self._transport = Transport(url, inner, token, renew)
+        self._public_url = public_url
 
     def __repr__(self) -> str:
         return f"<Earthloom server at {self.url}>"
@@ -54,7 +67,14 @@ class HttpSession:
             With its slash; places for {z}, {x}, {y} are kept.
         """
         token = self._transport.token
-        return f"{self.url}{path}" + (f"?token={_segment(token)}" if token else "")
+        base = self.url
+        if self._public_url:
+            base = self._public_url.replace("{port}", str(urlsplit(self.url).port or "")).rstrip("/")
+        return f"{base}{path}" + (f"?token={_segment(token)}" if token else "")
+
+    def renew(self) -> None:
+        """Start an embedded engine that has ended again; `address` gives its new address then."""
+        self._transport.renew()
 
     def health(self) -> dict[str, Any]:
         """`title` and `version` of the server; Unavailable if something else answers there."""
@@ -123,6 +143,10 @@ class HttpSession:
         """The values of a chain, before colour."""
         wanted = {"area": area, "resolution": resolution, "crs": crs}
         return read_cube(self._transport.post("/compute", {"process_graph": graph} | wanted).content)
+
+    def picture(self, key: str, z: int, x: int, y: int) -> bytes:
+        """A tile as the map shows it, PNG, of a chain that is kept."""
+        return self._transport.get(f"/tiles/{_segment(key)}/{z}/{x}/{y}.png").content
 
     def tile(self, key: str, z: int, x: int, y: int) -> NDArray[Any]:
         """The values of a tile before colour, (..., y, x), of a chain that is kept."""

@@ -7,6 +7,7 @@ every page that a browser on it shows; either could else post a function, which 
 from __future__ import annotations
 
 import atexit
+import contextlib
 import hashlib
 import importlib.util
 import os
@@ -24,6 +25,7 @@ from earthloom.base.errors import Unavailable
 
 START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 5.0
+_ENDING_S = 1.0  # between the loss of its connections and the end of a process
 # What tells an installation with the extra `engine` from a thin one; looked for, never imported.
 _ENGINE_MODULES = ("rasterio", "numba", "uvicorn", "fastapi")
 _OF_SERVERS = ("EARTHLOOM_HOST", "EARTHLOOM_PORT", "EARTHLOOM_ALLOWED_HOSTS")
@@ -59,6 +61,15 @@ def own_engine() -> tuple[str, str]:
             _child = _start()
             atexit.register(stop)
         return _child.url, _child.token
+
+
+def own_engine_again() -> tuple[str, str]:
+    """As `own_engine`, for who was not answered: an engine that is just ending is given the time to do so."""
+    child = _child
+    if child is not None and child.owner_pid == os.getpid():
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.process.wait(_ENDING_S)
+    return own_engine()
 
 
 def stop() -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,6 +17,16 @@ from earthloom.base.errors import EarthloomError, InvalidArgument, Unavailable
 CONNECT_TIMEOUT_S = 5.0
 # A tile takes milliseconds, a large array minutes: the server itself refuses what would take longer.
 ANSWER_TIMEOUT_S = 600.0
+
+
+Renew = Callable[[], tuple[str, str | None]]  # gives address and token
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Server:
+    url: str
+    token: str | None
+    client: httpx.Client
 
 
 class Transport:
@@ -27,19 +40,32 @@ class Transport:
         How requests travel; None is the network.
     token
         Who asks; goes along in the header `Authorization`.
+    renew
+        Where the server is now, for one that may have ended and been started again elsewhere; None is for one that
+        stays where it is. A request that found nobody is sent there once more.
     """
 
-    def __init__(self, url: str, inner: httpx.BaseTransport | None = None, token: str | None = None) -> None:
-        self.url = _tidy(url)
-        self.token = _checked(token)
-        self._client = httpx.Client(
-            base_url=self.url,
-            timeout=httpx.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
-            headers={"Authorization": f"Bearer {self.token}"} if self.token else None,
-            transport=inner,
-            # A proxy for the world outside cannot reach this machine's loopback.
-            trust_env=not _is_loopback(self.url),
-        )
+    def __init__(
+        self,
+        url: str,
+        inner: httpx.BaseTransport | None = None,
+        token: str | None = None,
+        renew: Renew | None = None,
+    ) -> None:
+        self._inner, self._renew = inner, renew
+        self._server = self._open(url, token)
+        self._left: list[_Server] = []  # their clients may still be in use by other threads
+        self._lock = threading.Lock()
+
+    @property
+    def url(self) -> str:
+        """Address of the server, without a slash at its end."""
+        return self._server.url
+
+    @property
+    def token(self) -> str | None:
+        """Who asks."""
+        return self._server.token
 
     def get(self, path: str, **params: Any) -> httpx.Response:
         """GET; parameters that are None are left out."""
@@ -55,20 +81,51 @@ class Transport:
 
     def close(self) -> None:
         """Let the connections go."""
-        self._client.close()
+        for server in (self._server, *self._left):
+            server.client.close()
 
-    def _send(self, method: str, path: str, **given: Any) -> httpx.Response:
+    def renew(self) -> bool:
+        """Whether the server is elsewhere now; from then on it is asked there."""
+        return self._moved(self._server)
+
+    def _open(self, url: str, token: str | None) -> _Server:
+        url, token = _tidy(url), _checked(token)
+        client = httpx.Client(
+            base_url=url,
+            timeout=httpx.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
+            headers={"Authorization": f"Bearer {token}"} if token else None,
+            transport=self._inner,
+            # A proxy for the world outside cannot reach this machine's loopback.
+            trust_env=not is_loopback(url),
+        )
+        return _Server(url, token, client)
+
+    def _moved(self, asked: _Server) -> bool:
+        if self._renew is None:
+            return False
+        url, token = self._renew()
+        with self._lock:
+            if self._server is asked and (url, token) != (asked.url, asked.token):
+                self._server = self._open(url, token)
+                self._left.append(asked)
+            return self._server is not asked
+
+    def _send(self, method: str, path: str, *, again: bool = True, **given: Any) -> httpx.Response:
+        server = self._server
         try:
-            response = self._client.request(method, path, **given)
+            response = server.client.request(method, path, **given)
         except httpx.ConnectTimeout:
-            raise _silent(self.url, f"within {CONNECT_TIMEOUT_S:g} s") from None
+            raise _silent(server.url, f"within {CONNECT_TIMEOUT_S:g} s") from None
         except httpx.TimeoutException:
-            raise _silent(self.url, f"within {ANSWER_TIMEOUT_S:g} s") from None
+            raise _silent(server.url, f"within {ANSWER_TIMEOUT_S:g} s") from None
         except httpx.TransportError as error:
-            raise _silent(self.url, f"({error})") from None
+            # What we ask for can be asked for twice: no request changes what another has made.
+            if again and self._moved(server):
+                return self._send(method, path, again=False, **given)
+            raise _silent(server.url, f"({error})") from None
         if response.is_success:
             return response
-        raise _error(self.url, response)
+        raise _error(server.url, response)
 
 
 def _tidy(url: str) -> str:
@@ -87,7 +144,8 @@ def _checked(token: str | None) -> str | None:
     return token or None
 
 
-def _is_loopback(url: str) -> bool:
+def is_loopback(url: str) -> bool:
+    """Whether an address is one of this machine alone."""
     host = urlsplit(url).hostname or ""
     try:
         return ipaddress.ip_address(host).is_loopback

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from html import escape
-from typing import Any, ClassVar
+from html import escape, unescape
+from pathlib import Path
+from typing import Any, ClassVar, Self
 
 import ipyleaflet
 import traitlets
@@ -20,6 +22,7 @@ from earthloom.lab.panel import Panel
 from earthloom.lab.view import WORLD, Box, Selections, look_at
 
 BASEMAP = "basemap"  # the collection that lies under everything, where the server has it
+_WIDTH_PX = 900  # of a saved picture, while no browser shows the map
 
 
 class Map(ipyleaflet.Map):  # type: ignore[misc]
@@ -62,6 +65,7 @@ class Map(ipyleaflet.Map):  # type: ignore[misc]
         )
         self.add_class("el")
         self._panel = Panel(map_id=self.model_id)
+        self._panel.on_msg(self._heard)
         self._selections = Selections()
         super().add(ipyleaflet.AttributionControl(position="bottomright", prefix="Leaflet"))
         super().add(ipyleaflet.WidgetControl(widget=self._panel, position="topright", transparent_bg=True))
@@ -109,6 +113,7 @@ class Map(ipyleaflet.Map):  # type: ignore[misc]
             return super().add(item, index)
         session = current()
         kept = session.register(item.graph)
+        self._follow()
         key = kept["key"]
         found = self._selections.of(session, item.node)
         if not found.matched:
@@ -118,8 +123,8 @@ class Map(ipyleaflet.Map):  # type: ignore[misc]
         card = _card(session, key, session.legend(key), found.bbox)
         card |= {"notes": kept["warnings"]}
         if any(node.process_id == "run_udf" for node in ordered(item.node)):
-            card |= {"logs": session.address(f"/logs/{key}")}  # a function of the user's may print
-        layer = self._put(traits, card)
+            card |= _addresses(session, key, ["logs"])  # a function of the user's may print
+        layer = self._put(session, key, traits, card)
         if self._goes_to_first:
             self.zoom_to(layer)
         return layer
@@ -156,6 +161,78 @@ class Map(ipyleaflet.Map):  # type: ignore[misc]
         with self.hold_sync():
             self.center, self.zoom = list(centre), zoom
 
+    def save(self, path: str | os.PathLike[str], width: int | None = None, height: int | None = None) -> Path:
+        """Write what the map shows now as a PNG: the layers of chains that are visible, and their sources.
+
+        The picture is made of the server's tiles. What else ipyleaflet draws (markers, other layers) is not in it.
+
+        Parameters
+        ----------
+        path
+            File to write, `.png`; one that is there is replaced.
+        width
+            Width [px]; without it, that of the map in the browser, or 900.
+        height
+            Height [px]; without it, that of the map.
+
+        Returns
+        -------
+        The path.
+
+        Raises
+        ------
+        InvalidArgument
+            If the name does not end in `.png`.
+        EarthloomError
+            If a tile cannot be had; nothing is written then.
+        """
+        file = Path(path)
+        if file.suffix.lower() != ".png":
+            raise InvalidArgument(f'A map is saved as PNG, not as "{file.name}".', hint=f"{file.stem}.png")
+        from earthloom.lab.picture import Shown, draw  # needs Pillow, which is slow to load
+
+        layers = [layer for layer in self.layers if isinstance(layer, ChainLayer) and layer.visible]
+        credit = " · ".join(dict.fromkeys(unescape(layer.attribution) for layer in layers if layer.attribution))
+        seen = self._seen_px()
+        picture = draw(
+            [Shown(layer.session, layer.key, layer.opacity) for layer in layers],
+            self.center,
+            round(self.zoom),
+            (width or seen[0], height or seen[1]),
+            credit,
+        )
+        part = file.with_name(f".{file.name}.part")
+        try:
+            picture.save(part, "png")
+            part.replace(file)
+        finally:
+            part.unlink(missing_ok=True)
+        return file
+
+    def _seen_px(self) -> tuple[int, int]:
+        """Width and height of the map in the browser, if one shows it."""
+        if self.left >= self.right:
+            return _WIDTH_PX, self._height
+        return round(self.right - self.left), round(self.bottom - self.top)
+
+    def _heard(self, _: Any, message: Any, __: Any) -> None:
+        """The browser finds that a server does not answer."""
+        if message == {"kind": "silent"}:
+            for session in {layer.session for layer in self.layers if isinstance(layer, ChainLayer)}:
+                session.renew()
+            self._follow()
+
+    def _follow(self) -> None:
+        """Give the layers the addresses that their servers have now."""
+        layers = {layer.model_id: layer for layer in self.layers if isinstance(layer, ChainLayer)}
+        cards = []
+        for card in self._panel.layers:
+            layer = layers[card["id"]]
+            now = _addresses(layer.session, layer.key, [name for name in ("point", "logs") if card[name]])
+            cards.append(card | now)
+            layer.url = now["url"]
+        self._panel.layers = cards
+
     def _add_basemap(self, session: Session) -> None:
         collection = ImageCollection(BASEMAP)
         try:
@@ -167,21 +244,21 @@ class Map(ipyleaflet.Map):  # type: ignore[misc]
         chain = smooth.rgb("red", "green", "blue", stretch=(0, 255))
         key = session.put(chain.graph)
         traits = _tiles(session, key, about["title"] or "Basemap", about["attribution"])
-        self._put(traits | {"base": True}, _card(session, key, None, None) | {"point": None})
+        self._put(session, key, traits | {"base": True}, _card(session, key, None, None) | {"point": None})
 
-    def _put(self, traits: dict[str, Any], card: dict[str, Any]) -> ChainLayer:
+    def _put(self, session: Session, key: str, traits: dict[str, Any], card: dict[str, Any]) -> ChainLayer:
         """A layer on top, or a new chain in the layer that has its name."""
         cards = self._panel.layers
-        card |= {"name": traits["name"], "url": traits["url"]}
+        card |= {"name": traits["name"]}
         old = next((c["id"] for c in cards if c["name"] == card["name"]), None)
         if old is None:
-            layer = ChainLayer(**traits)
+            layer = ChainLayer(**traits).of(session, key)
             super().add(layer)
             self._panel.layers = [card | {"id": layer.model_id}, *cards]
             return layer
         layer = next(other for other in self.layers if other.model_id == old)
         with self._panel.hold_sync():  # the card changes in its place, and is not taken away first
-            layer = self._changed(layer, traits)
+            layer = self._changed(layer, traits).of(session, key)
             self._panel.layers = [card | {"id": layer.model_id} if c["id"] == old else c for c in cards]
         return layer
 
@@ -197,7 +274,7 @@ class Map(ipyleaflet.Map):  # type: ignore[misc]
             return layer
         # Leaflet asks for an attribution only when a layer comes and goes.
         new = ChainLayer(**{"opacity": layer.opacity, "visible": layer.visible} | traits)
-        super().substitute(layer, new)
+        super().substitute(layer, new.of(layer.session, layer.key))
         layer.close()
         return new
 
@@ -232,6 +309,14 @@ class Map(ipyleaflet.Map):  # type: ignore[misc]
 class ChainLayer(ipyleaflet.TileLayer):  # type: ignore[misc]
     """Tiles of a chain. A layer has no picture of its own: as a cell's last line it says its name."""
 
+    session: Session
+    key: str
+
+    def of(self, session: Session, key: str) -> Self:
+        """Itself, with the server and the key of its chain."""
+        self.session, self.key = session, key
+        return self
+
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         return {"text/plain": f'Layer "{self.name}" on the map'}
 
@@ -247,17 +332,26 @@ def _tiles(
     """Traits of the layer of a chain; what is not said is left out."""
     said = {"opacity": opacity, "visible": visible}
     return {trait: value for trait, value in said.items() if value is not None} | {
-        "url": session.address(f"/tiles/{key}/{{z}}/{{x}}/{{y}}.png"),
+        "url": _addresses(session, key)["url"],
         "name": name,
         "attribution": escape(attribution or ""),  # Leaflet takes it as HTML
         "max_zoom": MAX_ZOOM,
     }
 
 
+def _addresses(session: Session, key: str, routes: Sequence[str] = ()) -> dict[str, str]:
+    """Where the browser finds a chain's tiles, whether its server answers, and further routes of the chain."""
+    return {
+        "url": session.address(f"/tiles/{key}/{{z}}/{{x}}/{{y}}.png"),
+        "health": session.address("/health"),
+        **{route: session.address(f"/{route}/{key}") for route in routes},
+    }
+
+
 def _card(session: Session, key: str, legend: dict[str, Any] | None, bbox: Box | None) -> dict[str, Any]:
     """What the panel needs beside the layer."""
     return {
-        "point": session.address(f"/point/{key}"),
+        **_addresses(session, key, ["point"]),
         "logs": None,
         "legend": legend,
         "notes": [],

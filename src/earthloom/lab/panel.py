@@ -19,9 +19,10 @@ class Panel(anywidget.AnyWidget):
     map_id
         Model id of the Map: the browser finds Leaflet's own map by it.
     layers
-        Layers that have a card, top first: `id` (model id of the TileLayer), `name`, `url` of its tiles, `point` (url
-        of its values, or None), `logs` (url of what its functions print, or None), `legend` (JSON of the server, or
-        None), `notes` (sentences), `bbox` (west, south, east, north, or None).
+        Layers that have a card, top first: `id` (model id of the TileLayer), `name`, `url` of its tiles, `health` (url
+        that tells whether its server answers), `point` (url of its values, or None), `logs` (url of what its functions
+        print, or None), `legend` (JSON of the server, or None), `notes` (sentences), `bbox` (west, south, east, north,
+        or None).
     held
         The place whose values are held: `lat`, `lon`; None lets go.
     folded

@@ -16,7 +16,7 @@ from earthloom.chain.session import Session
 Box = tuple[float, float, float, float]  # west, south, east, north [degree]
 
 WORLD: Box = (-180.0, -85.0, 180.0, 85.0)
-_TILE_PX = 256
+TILE_PX = 256
 # A cell's width is known to the browser alone; this much of it is free of the layer list in a usual window.
 _WIDTH_PX = 640
 _MARGIN = 1.15  # of the rectangle, so that its edges are seen
@@ -84,15 +84,15 @@ def around(boxes: Iterable[Sequence[float]]) -> Box | None:
 def look_at(box: Box, height_px: int) -> tuple[tuple[float, float], int]:
     """Centre (lat, lon) and the closest zoom at which a map so high shows a rectangle whole."""
     west, south, east, north = box
-    top, bottom = _mercator(north), _mercator(south)
+    top, bottom = mercator(north), mercator(south)
     centre = (_latitude((top + bottom) / 2), (west + east) / 2)
     # Parts of the world's width, of which the map shows so many pixels at zoom 0.
-    wide = max((east - west) / 360 * _MARGIN * _TILE_PX / _WIDTH_PX, 1e-9)
-    high = max((bottom - top) * _MARGIN * _TILE_PX / height_px, 1e-9)
+    wide = max((east - west) / 360 * _MARGIN * TILE_PX / _WIDTH_PX, 1e-9)
+    high = max((bottom - top) * _MARGIN * TILE_PX / height_px, 1e-9)
     return centre, max(0, min(_CLOSEST, math.floor(-math.log2(max(wide, high)))))
 
 
-def _mercator(lat: float) -> float:
+def mercator(lat: float) -> float:
     """Web mercator's y, from 0 at the top of the world to 1 at its bottom."""
     phi = math.radians(max(-85.05, min(85.05, lat)))
     return 0.5 - math.asinh(math.tan(phi)) / (2 * math.pi)
