@@ -1,15 +1,16 @@
 """What every route is given: the engine, who asks, and where work runs.
 
 Three places, so that one kind of work never takes another's: tiles and points of plain chains have a thread for each
-core (more would only make each tile later); previews and arrays of plain chains have those of the JSON routes; and all
-that runs a user's function, which mostly waits for it, has many threads of its own behind an admission by tenant.
+core (more would only make each tile later) behind a queue that is fair to users and layers; previews and arrays of
+plain chains have the threads of the JSON routes; and all that runs a user's function, which mostly waits for it, has
+many threads of its own behind an admission by tenant.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,6 +19,7 @@ from typing import Annotated, Any, TypeVar
 import orjson
 from fastapi import Depends, Request
 from starlette.concurrency import run_in_threadpool
+from starlette.types import Receive
 
 from earthloom.base.lru import Lru
 from earthloom.engine.engine import Engine
@@ -25,12 +27,14 @@ from earthloom.server.access import Access
 from earthloom.server.admission import Admission
 from earthloom.server.failures import Failures
 from earthloom.server.metrics import Metrics
+from earthloom.server.queue import FairQueue, Job, Jobs
 
-_CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 # Of one tenant: enough to read the input of the next tiles while functions run.
-_EACH = _CORES + 2
+_EACH = CORES + 2
 _TENANTS = 16  # that can all be at work at once
 _WAIT_S = 10.0
+QUEUE = 1000  # plain tiles that may wait for their turn
 _KEYS = 10_000
 
 Result = TypeVar("Result")
@@ -43,23 +47,26 @@ class Context:
     engine: Engine
     access: Access
     metrics: Metrics
-    pixels: ThreadPoolExecutor = field(default_factory=partial(ThreadPoolExecutor, _CORES, "pixels"))
+    queue: FairQueue = field(default_factory=partial(FairQueue, CORES, QUEUE))
+    jobs: Jobs = field(default_factory=Jobs)
     functions: ThreadPoolExecutor = field(default_factory=partial(ThreadPoolExecutor, _EACH * _TENANTS, "functions"))
     admission: Admission = field(default_factory=partial(Admission, _EACH, _WAIT_S))
     failures: Failures = field(default_factory=Failures)
     uses: Lru[str, bool] = field(default_factory=partial(Lru, _KEYS))
 
+    def __post_init__(self) -> None:
+        self.metrics.watch(self.queue, self.jobs)
+
     async def uses_functions(self, key: str) -> bool:
         """Whether a chain has functions of users; NotFound if it is not kept here."""
         known = self.uses.get(key)
         if known is None:
-            loop = asyncio.get_running_loop()
-            known = has_functions(await loop.run_in_executor(self.pixels, self.engine.graph, key))
+            known = has_functions(await run_in_threadpool(self.engine.graph, key))
             self.uses.put(key, known)
         return known
 
     async def run(
-        self, tenant: str, functions: bool, work: Callable[..., Result], *args: Any, tile: bool = False
+        self, tenant: str, functions: bool, work: Callable[..., Result], *args: Any, layer: str = ""
     ) -> Result:
         """Do some work in a thread, where it belongs.
 
@@ -69,21 +76,48 @@ class Context:
             Who asks.
         functions
             Whether the work runs functions of users.
-        tile
-            Whether it is small, as a tile and a point are.
+        layer
+            Key of the chain, if the work is small, as a tile and a point are.
         """
-        loop = asyncio.get_running_loop()
         if functions:
             async with self.admission.enter(tenant):
-                return await loop.run_in_executor(self.functions, work, *args)
-        if tile:
-            return await loop.run_in_executor(self.pixels, work, *args)
+                return await asyncio.get_running_loop().run_in_executor(self.functions, work, *args)
+        if layer:
+            result: Result = await self.queue.put(tenant, layer, partial(work, *args)).result
+            return result
         return await run_in_threadpool(work, *args)
+
+    async def once(
+        self,
+        name: Hashable,
+        tenant: str,
+        layer: str,
+        functions: bool,
+        work: Callable[[], Result],
+        receive: Receive,
+    ) -> Result:
+        """As `run`, for work that others who ask for the same `name` share; see `Jobs.once`."""
+
+        def make() -> Job:
+            return self._admitted(tenant, work) if functions else self.queue.put(tenant, layer, work)
+
+        result: Result = await self.jobs.once(name, make, receive)
+        return result
+
+    def _admitted(self, tenant: str, work: Callable[[], Result]) -> Job:
+        async def run() -> Result:
+            async with self.admission.enter(tenant):
+                job.begun = True
+                return await asyncio.get_running_loop().run_in_executor(self.functions, work)
+
+        task = asyncio.create_task(run())
+        job = Job(task, task.cancel)
+        return job
 
     def close(self) -> None:
         """Start no more work."""
-        for pool in (self.pixels, self.functions):
-            pool.shutdown(wait=False, cancel_futures=True)
+        self.queue.close()
+        self.functions.shutdown(wait=False, cancel_futures=True)
 
 
 def has_functions(document: Mapping[str, Any]) -> bool:

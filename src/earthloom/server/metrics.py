@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from earthloom.base.errors import EarthloomError
 from earthloom.sandbox.sandbox import Sandbox
+from earthloom.server.queue import FairQueue, Jobs
 
 router = APIRouter(tags=["server"])
 
@@ -37,14 +38,19 @@ class Metrics:
         )
         self.registry.register(_OfSandbox(sandbox))
 
+    def watch(self, queue: FairQueue, jobs: Jobs) -> None:
+        """Tell of a queue and of jobs in flight, too."""
+        self.registry.register(_OfQueue(queue, jobs))
+
     @contextmanager
     def tile(self) -> Iterator[dict[str, bool]]:
-        """Count and time a tile. The block says in the dictionary whether it was `known`, or ran `user_code`."""
-        said = {"known": False, "user_code": False}
+        """Count and time a tile. The block says in the dictionary whether it was `known`, nobody waited (`gone`), or
+        it ran `user_code`."""
+        said = {"known": False, "gone": False, "user_code": False}
         started, outcome = time.perf_counter(), "error"
         try:
             yield said
-            outcome = "known" if said["known"] else "drawn"
+            outcome = "gone" if said["gone"] else "known" if said["known"] else "drawn"
         except EarthloomError as error:
             outcome = error.code
             raise
@@ -66,6 +72,19 @@ class _OfSandbox:
             else:
                 text = f"Sum of the sandbox's {name.replace('_', ' ')} since the server started"
                 yield CounterMetricFamily(f"earthloom_sandbox_{name}", text, value=value)
+
+
+class _OfQueue:
+    """The queue of plain tiles, and what was asked for while it was computed already."""
+
+    def __init__(self, queue: FairQueue, jobs: Jobs) -> None:
+        self.queue, self.jobs = queue, jobs
+
+    def collect(self) -> Iterator[Metric]:
+        text = "Tiles and points of plain chains that wait for their turn"
+        yield GaugeMetricFamily("earthloom_tiles_waiting", text, value=self.queue.waiting)
+        text = "Tiles that were being computed for somebody else already"
+        yield CounterMetricFamily("earthloom_tiles_joined", text, value=self.jobs.joined)
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})

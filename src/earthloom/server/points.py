@@ -48,7 +48,7 @@ async def point(
     `values` has the dimensions `dims` (none: a number), with their `labels`; null is no data.
     """
     functions = await context.uses_functions(key)
-    cube = await context.run(who, functions, get_point, context.engine, key, lon, lat, z, who, tile=True)
+    cube = await context.run(who, functions, get_point, context.engine, key, lon, lat, z, who, layer=key)
     dims = cube.dims[:-2]
     document = {
         "lon": lon,

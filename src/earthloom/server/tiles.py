@@ -27,9 +27,11 @@ from earthloom.server.access import tenant
 from earthloom.server.addresses import address
 from earthloom.server.body import Json
 from earthloom.server.context import Context
+from earthloom.server.queue import Gone
 from earthloom.server.tokens import LOCAL
 
 Kind = Literal["png", "npy"]
+NOBODY = 499  # as nginx logs it; nobody reads this answer
 MEDIA = {"png": "image/png", "npy": "application/x-npy"}
 
 
@@ -93,8 +95,14 @@ async def tile(context: Context, request: Request) -> Response:
         said["user_code"] = functions = await context.uses_functions(key)
         asked = who, key, z, x, y, kind
         context.failures.check(asked)
+        # A plain tile is the same for all who ask.
+        name = *asked[0 if functions else 1 :], known
+        work = partial(get_tile, context.engine, *asked[1:], known, who)
         try:
-            made = await context.run(who, functions, get_tile, context.engine, *asked[1:], known, who, tile=True)
+            made = await context.once(name, who, key, functions, work, request.receive)
+        except Gone:
+            said["gone"] = True
+            return Response(status_code=NOBODY)
         except FunctionFailed as error:
             context.failures.note(asked, error)
             raise
