@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from earthloom.chain.collection import ImageCollection
     from earthloom.chain.declare import tile_function
     from earthloom.client.connect import connect
+    from earthloom.lab import apps
     from earthloom.lab.map import Map
 
 __version__ = "0.1.0"
@@ -21,22 +22,24 @@ _HOME = {
     "EarthloomError": "earthloom.base.errors",
     "ImageCollection": "earthloom.chain.collection",
     "Map": "earthloom.lab.map",
+    "apps": "earthloom.lab.apps",
     "connect": "earthloom.client.connect",
     "tile_function": "earthloom.chain.declare",
 }
 
-__all__ = ["Chain", "EarthloomError", "ImageCollection", "Map", "__version__", "connect", "tile_function"]
+__all__ = ["Chain", "EarthloomError", "ImageCollection", "Map", "__version__", "apps", "connect", "tile_function"]
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        return getattr(importlib.import_module(_HOME[name]), name)
+        module = importlib.import_module(_HOME[name])
     except ModuleNotFoundError as error:
-        if name == "Map" and error.name in {"ipyleaflet", "anywidget", "ipywidgets"}:
-            raise ImportError("el.Map needs the extra lab: pip install 'earthloom[lab]'") from error
+        if name in ("Map", "apps") and error.name in {"ipyleaflet", "anywidget", "ipywidgets"}:
+            raise ImportError(f"el.{name} needs the extra lab: pip install 'earthloom[lab]'") from error
         raise
+    return module if name == "apps" else getattr(module, name)
 
 
 def __dir__() -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from earthloom.chain.collection import ImageCollection
-from earthloom.chain.steps import chain_steps, period, short_name
+from earthloom.chain.steps import chain_steps, period, quantity, short_name
 
 SERIES = ImageCollection("sentinel2-series")
 CUBE = SERIES.cube(["B04", "B08", "SCL"])
@@ -170,3 +170,11 @@ def test_short_names() -> None:
     assert short_name(SERIES.mosaic().rgb("B04", "B03", "B02").graph) == "sentinel2-series, B04 B03 B02"
     assert short_name(SERIES.cube().graph) == "sentinel2-series"
     assert short_name(((NIR / RED).median("t") * 2).graph) == "sentinel2-series, formula"
+
+
+def test_a_condition_gives_no_quantity() -> None:
+    heights = ImageCollection("dem").mosaic()["elevation"]
+    faces = heights.aspect().where(heights.slope("percent") >= 3)
+    assert quantity(faces.graph) == ("aspect", "°")
+    assert quantity(faces.color("gray").graph) == ("aspect", "°")
+    assert quantity(heights.slope("percent").mask(heights.aspect() > 90).graph) == ("slope", "%")

@@ -89,7 +89,9 @@ _KEEP_QUANTITY |= {"color", "classes", "rgb", "mean", "median", "min", "max", "f
 
 def quantity(graph: Graph) -> tuple[str, str]:
     """What the values of a chain are, and their unit, as far as the steps tell: a formula, or a process."""
-    for step in reversed(chain_steps(graph)):
+    steps = chain_steps(graph)
+    while steps:
+        step = steps.pop()
         if step.name in ("calculate", "band"):
             return step.text.partition(", of step")[0], ""
         if step.name == "execute":
@@ -99,6 +101,8 @@ def quantity(graph: Graph) -> tuple[str, str]:
                 break
             unit = step.node["arguments"].get("unit", "degree") if step.name in ("slope", "aspect") else ""
             return step.name, {"degree": "\N{DEGREE SIGN}", "percent": "%"}.get(unit, "")
+        if of := re.search(r"\bof step (\d+)$", step.text):
+            del steps[int(of[1]) :]  # what stands between, a condition, is not what is shown
     return "value", ""
 
 

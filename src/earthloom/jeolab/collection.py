@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
 from datetime import date
 from typing import Any
@@ -48,6 +49,13 @@ class ImageCollection:
         return self._become(replace(self.items, intersects=None, place="").filter_bounds(box))
 
     @told
+    def filterOnLocation(self, lon: float, lat: float) -> ImageCollection:
+        """Keep images that hold a place, given in degrees, longitude first."""
+        place = [number(value, "filterOnLocation", name) for name, value in (("lon", lon), ("lat", lat))]
+        anywhere = replace(self.items, intersects=None, place="")
+        return self._become(anywhere.filter_bounds({"type": "Point", "coordinates": place}))
+
+    @told
     def filterOnDay(self, year: int, month: int, day: int) -> ImageCollection:
         """Keep images of one day, UTC."""
         start = _day("filterOnDay", year, month, day)
@@ -88,6 +96,13 @@ class ImageCollection:
     def count(self) -> int:
         """Number of images."""
         return self.items.count()
+
+    @told
+    def copyTo(self) -> ImageCollection:
+        """A copy, which later filters of this one do not reach."""
+        copied = copy(self)
+        _in_use[:] = [copied]
+        return copied
 
     @told
     def process(self) -> ImageProcess:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy
 
+from earthloom.jeolab.apps import gui
 from earthloom.jeolab.collection import Collection, ImageCollection
 from earthloom.jeolab.combinations import S2_LandWater
 from earthloom.jeolab.imap import Map
 from earthloom.jeolab.paths import Path
 from earthloom.jeolab.process import ImageProcess
+from earthloom.jeolab.search import collectionsSearch, listImageCollections
 from earthloom.jeolab.trial import testExecute
 
 Collections = Collection  # the original's manual writes both
@@ -22,6 +24,9 @@ __all__ = [
     "Map",
     "S2_LandWater",
     "collections",
+    "collectionsSearch",
+    "gui",
+    "listImageCollections",
     "numpy",
     "testExecute",
 ]

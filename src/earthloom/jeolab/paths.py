@@ -14,8 +14,9 @@ from earthloom.client.api import HttpSession
 PATHS: dict[str, tuple[str, ...]] = {
     "EarthObservation.Copernicus.Sentinel2.Level1C": ("sentinel-2-l1c", "sentinel2-l1c", "sentinel2-coast"),
     "EarthObservation.Copernicus.Sentinel2.Level2A": ("sentinel-2-l2a", "sentinel2-l2a", "sentinel2-series"),
+    "BaseData.Elevation": ("cop-dem-glo-30", "cop-dem-glo-90", "elevation"),
 }
-SHORT = {"S2": "EarthObservation.Copernicus.Sentinel2"}
+SHORT = {"S2": "EarthObservation.Copernicus.Sentinel2", "DEM": "BaseData.Elevation"}
 
 
 class Path:
@@ -76,10 +77,15 @@ def resolve(name: Path | str) -> str:
     raise NotFound.name("collection", text, [*known.values(), *PATHS, *SHORT], collection=text)
 
 
+def path_of(id: str) -> str:
+    """The name under which a collection of the server stands at the root of the tree."""
+    return re.sub(r"\W|^(?=\d)", "_", id)
+
+
 def _by_name() -> dict[str, str]:
     """The ids of the server's collections, by a name that Python takes as an attribute."""
     session = cast(HttpSession, current())
-    return {re.sub(r"\W|^(?=\d)", "_", document["id"]): document["id"] for document in session.collections()}
+    return {path_of(document["id"]): document["id"] for document in session.collections()}
 
 
 def _matching(text: str) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from copy import copy
 from typing import Any, cast
 
 from earthloom.base.errors import InvalidArgument, NotFound
@@ -13,6 +14,7 @@ from earthloom.chain.session import current
 from earthloom.client.api import HttpSession
 from earthloom.jeolab.calls import number, told
 from earthloom.jeolab.combinations import Combination
+from earthloom.jeolab.pictures import default_bands, stretch
 from earthloom.jeolab.source import function_in
 
 OPAQUE = 255
@@ -22,6 +24,10 @@ MATH: dict[str, Callable[[Any, Any], Chain]] = {
     "*": Chain.__mul__,
     "/": Chain.__truediv__,
 }
+
+
+MODES = ("elevation", "hillshade", "slope", "aspect")
+INTERPOLATIONS = {"NEAREST": "near", "BILINEAR": "bilinear"}
 
 
 class Key(str):
@@ -60,19 +66,34 @@ class ImageProcess:
         self._collection = collection
         self._known = band_names(collection)
         self._opacity: float | None = None
+        self._method = INTERPOLATIONS["NEAREST"]
         self._start(bands)
 
     def _start(self, bands: Sequence[str]) -> None:
         for band in bands:
             if band not in self._known:
                 raise NotFound.name("band", str(band), self._known, within=self._collection.id, band=str(band))
-        self._all = Chain.of("digital_numbers", {"data": self._collection.mosaic().node})
+        self._all = self._numbers()
         self._values = self._all[list(bands)] if bands else self._all
         self._names = tuple(bands) or self._known
         self._flat = False  # one band, without a dimension of bands
         self._own = True  # the collection's numbers: nothing was computed yet
+        self._heights: Chain | None = None  # what the mode of a DEM was computed from, if that was the last step
         self._scale: tuple[float, ...] = ()
+        self._stretch: tuple[float, ...] = ()  # by statistics, where no scale is said
         self._colors: tuple[str, ...] = ()
+
+    def _numbers(self) -> Chain:
+        """The collection's digital numbers, all bands."""
+        images = self._collection.mosaic()
+        if self._method != "near":
+            images = images.resample_spatial(method=self._method)
+        return Chain.of("digital_numbers", {"data": images.node})
+
+    @told
+    def copyTo(self) -> ImageProcess:
+        """A copy, which later steps of this chain do not reach."""
+        return copy(self)
 
     # Bands
 
@@ -86,29 +107,50 @@ class ImageProcess:
         name = self._name("band", band)
         if name not in self._names:
             self._again("band", [name])
+        self._stretch = ()
         if not self._flat:
             self._become(self._bands_of()[name], (name,), flat=True, own=self._own)
         return self
 
     @told
-    def bands(self, *bands: str | int | Combination) -> ImageProcess:
+    def bands(self, *bands: str | float | Combination) -> ImageProcess:
         """Choose three bands for red, green and blue: names, places, or a combination such as `S2_LandWater`.
 
-        Bands that the chain does not have any more start it again from its collection.
+        A number after three bands is a stretch, `bands("B04", "B03", "B02", 2)`: from the mean of the collection's
+        statistics minus so many standard deviations to the mean plus as many. Without any band, `bands()`, they are
+        the collection's red, green and blue; its first band, if it has none. Bands that the chain does not have any
+        more start it again from its collection.
         """
-        listed: Sequence[Any] = bands
-        if len(bands) == 1 and isinstance(bands[0], Combination):
-            listed = bands[0].bands
-        if len(listed) != 3:
-            raise InvalidArgument(
-                f"bands takes three bands or a combination, not {len(listed)}.",
-                hint='Write bands("B04", "B03", "B02"), bands(0, 1, 2) or bands(S2_LandWater).',
-                argument="bands",
-            )
+        listed, deviations = self._listed(bands)
         names = [self._name("bands", band) for band in listed]
         if self._flat or not set(names) <= set(self._names):
-            return self._again("bands", names)
-        return self._become(self._bands_of()[names], names, own=self._own)
+            self._again("bands", names)
+        else:
+            self._become(self._bands_of()[names], names, own=self._own)
+        self._stretch = () if deviations is None else stretch(self._collection.id, names, deviations)
+        return self
+
+    def _listed(self, given: Sequence[Any]) -> tuple[Sequence[Any], float | None]:
+        """The bands that a call of `bands` means, and the number of standard deviations if it says one."""
+        if not given:
+            return default_bands(self._collection.id), None
+        if isinstance(given[0], Combination):
+            bands, after = given[0].bands, given[1:]
+        else:
+            bands, after = tuple(given[:3]), given[3:]
+        if len(bands) != 3 or len(after) > 1:
+            raise InvalidArgument(
+                f"bands takes three bands or a combination, and a stretch if you like, not {len(given)} arguments.",
+                hint='Write bands("B04", "B03", "B02"), bands("B04", "B03", "B02", 2), bands(0, 1, 2), '
+                "bands(S2_LandWater) or bands().",
+                argument="bands",
+            )
+        if not after:
+            return bands, None
+        accepts = "a number of standard deviations greater than 0"
+        if number(after[0], "bands", "the stretch", accepts) <= 0:
+            raise InvalidArgument(f"bands: the stretch is {accepts}, not {after[0]}.", argument="bands")
+        return bands, float(after[0])
 
     def _bands_of(self) -> Chain:
         """Where bands are chosen from: a choice of chosen bands is one choice."""
@@ -135,9 +177,38 @@ class ImageProcess:
         self, values: Chain, names: Sequence[str] = (), *, flat: bool = False, own: bool = False
     ) -> ImageProcess:
         """Take a step; without `names` the bands stay what they are."""
-        self._values, self._own = values, own
+        self._values, self._own, self._heights = values, own, None
         if names:
             self._names, self._flat = tuple(names), flat
+        return self
+
+    @told
+    def parameter(self, key: str, value: str) -> ImageProcess:
+        """Set how the chain reads or shows its images; both are text.
+
+        `parameter("mode", "hillshade")` shows the heights of a DEM as `elevation`, `hillshade`, `slope` or `aspect`;
+        `parameter("interpolate", "Bilinear")`, before any step that computes, reads between the pixels.
+        """
+        if key == "mode":
+            if value not in MODES:
+                raise NotFound.name("mode", str(value), MODES)
+            if len(self._names) != 1:
+                raise InvalidArgument(f"A mode shows heights, one band, and the chain has {len(self._names)}.")
+            heights = self._values if self._heights is None else self._heights
+            self._become(heights if value == "elevation" else getattr(heights, value)())
+            self._heights = heights
+            return self
+        if key != "interpolate":
+            raise NotFound.name("parameter", str(key), ("mode", "interpolate"))
+        method = INTERPOLATIONS.get(str(value).upper())
+        if method is None:
+            raise NotFound.name("interpolation", str(value), INTERPOLATIONS)
+        if not self._own:
+            raise InvalidArgument("The chain computes already.", hint="Set interpolate right after process().")
+        self._method = method
+        self._all = self._numbers()
+        chosen = self._all[list(self._names)] if self._names != self._known else self._all
+        self._values = self._all[self._names[0]] if self._flat else chosen
         return self
 
     # Values
@@ -279,9 +350,10 @@ class ImageProcess:
             raise InvalidArgument("colorCustom colours one band, and the chain has three.", hint="Choose one by band.")
         if count == 1 and len(self._scale) == 6:
             raise InvalidArgument("scale with six numbers takes three bands, and the chain has one.", hint="Give two.")
-        if not self._scale and not self._colors:
+        scale = self._scale or self._stretch
+        if not scale and not self._colors:
             return self._values
-        pairs = list(zip(self._scale[::2], self._scale[1::2], strict=True))
+        pairs = list(zip(scale[::2], scale[1::2], strict=True))
         if count == 3:
             return self._values.rgb(stretch=pairs * (3 // len(pairs)))
         low, high = pairs[0] if pairs else (None, None)
