@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from earthloom.base.errors import EarthloomError, InvalidArgument, NotFound, Unauthorized
 from earthloom.server.access import Access
-from earthloom.server.tokens import Tokens
+from earthloom.server.tokens import Tokens, this_hour
 
 
 def test_only_the_digest_is_kept_and_nobody_else_may_read_it(tmp_path: Path) -> None:
@@ -100,3 +102,58 @@ def test_who_asks(tmp_path: Path) -> None:
         with pytest.raises(Unauthorized) as caught:
             access.principal(wrong)
         assert token not in str(caught.value)
+
+
+def test_a_token_ends(tmp_path: Path) -> None:
+    tokens = Tokens(tmp_path)
+    token, forever = tokens.add("anna", days=30), tokens.add("ben")
+    ends = tokens.all()["anna"].ends
+    assert ends is not None
+    assert timedelta(days=29) < ends - datetime.now(UTC) <= timedelta(days=30)
+    assert (tokens.who(token), tokens.all()["ben"].ends) == ("anna", None)
+    text = tokens.file.read_text()
+    tokens.file.write_text(text.replace(ends.isoformat(), "2020-01-31T08:30:00+00:00"))
+    assert (tokens.who(token), tokens.who(forever)) == (None, "ben")
+    with pytest.raises(Unauthorized, match="This token of anna ended on 2020-01-31 at 08:30 UTC"):
+        Access(tokens).principal(token)
+    for days in (0, -1, 10**9):
+        with pytest.raises(InvalidArgument, match="cannot count for"):
+            tokens.add("clara", days=days)
+
+
+def test_a_name_has_groups(tmp_path: Path) -> None:
+    tokens = Tokens(tmp_path)
+    token = tokens.add("anna", groups=["forest", "water", "forest"])
+    assert (tokens.groups("anna"), tokens.groups("ben")) == (("forest", "water"), ())
+    Tokens(tmp_path).set_groups("anna", ["ice"])
+    assert (tokens.groups("anna"), tokens.who(token)) == (("ice",), "anna")
+    with pytest.raises(InvalidArgument):
+        tokens.set_groups("anna", ["a b"])
+    with pytest.raises(NotFound) as caught:
+        tokens.set_groups("ana", ["ice"])
+    assert caught.value.near == ("anna",)
+
+
+def test_the_last_use_is_kept_once_an_hour(tmp_path: Path) -> None:
+    tokens = Tokens(tmp_path)
+    token = tokens.add("anna")
+    access = Access(tokens)
+    assert tokens.all()["anna"].used is None
+    for _ in range(3):
+        access.note_use("anna")
+        access.note_use("local")
+    deadline = time.monotonic() + 10
+    while tokens.all()["anna"].used is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert tokens.all()["anna"].used == this_hour()
+    written = tokens.file.stat().st_ino
+    access.note_use("anna")
+    Access(Tokens(tmp_path)).note_use("anna")
+    assert (tokens.file.stat().st_ino, tokens.who(token)) == (written, "anna")
+
+
+def test_tokens_made_by_an_older_version_count(tmp_path: Path) -> None:
+    digest = hashlib.sha256(b"old").hexdigest()
+    (tmp_path / "tokens.json").write_text(f'{{"tokens": {{"anna": {{"sha256": "{digest}"}}}}}}')
+    assert Tokens(tmp_path).who("old") == "anna"

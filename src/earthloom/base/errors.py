@@ -12,6 +12,7 @@
     ├── NotSupported         what this server cannot or may not do
     ├── Unauthorized         nobody known asks
     ├── Busy                 a server that answers later
+    ├── TooManyRequests      one who asks more than their share
     └── Unavailable          a server or engine that does not answer
 
 The message of the HTTP answer, the notebook and the command line are made from the same object.
@@ -179,6 +180,12 @@ class Busy(EarthloomError):
     """A server that has too much to do; `where` holds retry_after [s]."""
 
     code = "busy"
+
+
+class TooManyRequests(EarthloomError):
+    """More than the share of who asks; `where` holds retry_after [s]."""
+
+    code = "too-many-requests"
 
 
 class Unavailable(EarthloomError):

@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from earthloom.base.errors import EarthloomError
+from earthloom.cli.collection import collection
 from earthloom.cli.demo import demo
 from earthloom.cli.doctor import doctor
 from earthloom.cli.ingest import ingest
@@ -63,3 +64,4 @@ def options(
 for command in (demo, serve, ingest, doctor):
     app.command()(command)
 app.add_typer(token, name="token")
+app.add_typer(collection, name="collection")

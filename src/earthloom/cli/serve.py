@@ -44,8 +44,9 @@ def serve(
 
     When it is ready, the first line of its output is its address. Ctrl-C stops it.
     """
+    from earthloom.server import requestlog
     from earthloom.server.access import Access
-    from earthloom.server.settings import load, load_sandbox
+    from earthloom.server.settings import load, load_people, load_sandbox
     from earthloom.server.tokens import Tokens
 
     settings = load(
@@ -58,7 +59,10 @@ def serve(
             hint=f"Make one first: earthloom token add NAME --data {settings.data}",
         )
     sandbox = load_sandbox(shared=settings.shared, own=own is not None)
+    people = load_people(shared=settings.shared)
     to_terminal()
+    if people.log_requests:
+        requestlog.to_stderr()
     stop_on_signals()
     if parent is not None:
         end_with(parent)
@@ -85,7 +89,7 @@ def serve(
             # Beside the first answers: loading all libraries takes seconds, and most chains need none of them.
             threading.Thread(target=_start, args=(engine.sandbox,), name="sandbox-start", daemon=True).start()
             config = uvicorn.Config(
-                create_app(engine, access, settings.hosts),
+                create_app(engine, access, settings.hosts, people),
                 log_config=None,
                 log_level="warning",
                 access_log=False,

@@ -130,7 +130,7 @@ class Engine:
         """The process graph of a key; NotFound if it is not kept here."""
         graph = self.store.get(key)
         if graph is None:
-            raise NotFound(f'No chain "{key}" is kept here.', hint="Post it again to /chains.", key=key)
+            raise no_chain(key)
         return graph
 
     def collections(self) -> list[dict[str, Any]]:
@@ -247,6 +247,11 @@ class Engine:
             close = getattr(part, "close", None)
             if close is not None:
                 close()
+
+
+def no_chain(key: str) -> NotFound:
+    """The error for a key that is not kept here, or that who asks may not know of."""
+    return NotFound(f'No chain "{key}" is kept here.', hint="Post it again to /chains.", key=key)
 
 
 def open_engine(

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Annotated
 from urllib.parse import quote, unquote_plus
 
 from fastapi import Depends, Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from earthloom.base.errors import Unauthorized
-from earthloom.server.tokens import LOCAL, Tokens, sha256
+from earthloom.base.errors import EarthloomError, Unauthorized
+from earthloom.base.log import log
+from earthloom.server.tokens import LOCAL, Tokens, sha256, this_hour
+
+# Beside the requests: none waits for the disk.
+_writer = ThreadPoolExecutor(1, "token-use")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +38,7 @@ class Access:
     tokens: Tokens
     shared: bool = False
     own: str = ""
+    _noted: dict[str, datetime] = field(default_factory=dict)
 
     def principal(self, token: str | None) -> str:
         """The name of who asks.
@@ -51,15 +58,38 @@ class Access:
                 )
             return LOCAL
         if self.own:
-            name = LOCAL if hmac.compare_digest(sha256(token), self.own) else None
+            if hmac.compare_digest(sha256(token), self.own):
+                return LOCAL
+            found = None
         else:
-            name = self.tokens.who(token)
-        if name is None:
+            found = self.tokens.find(token)
+        if found is None:
             raise Unauthorized(
                 "Nobody has this token here.",
                 hint="It was removed, belongs to another server, or was not copied whole.",
             )
+        name, kept = found
+        if kept.ended:
+            raise Unauthorized(
+                f"This token of {name} ended on {kept.ends:%Y-%m-%d} at {kept.ends:%H:%M} UTC.",
+                hint=f"Who runs the server makes a new one with: earthloom token remove {name}, "
+                f"then earthloom token add {name}",
+            )
         return name
+
+    def note_use(self, name: str) -> None:
+        """Keep in which hour a name last asked. That it cannot be kept, as on a full disk, is no reason to refuse."""
+        kept = self.tokens.all().get(name)
+        if kept is None or kept.used == this_hour() or self._noted.get(name) == this_hour():
+            return
+        self._noted[name] = this_hour()
+        _writer.submit(self._write_use, name)
+
+    def _write_use(self, name: str) -> None:
+        try:
+            self.tokens.note_use(name)
+        except (OSError, EarthloomError) as error:
+            log.warning("When %s last asked cannot be kept: %s", name, error)
 
 
 class SignIn:
@@ -73,6 +103,8 @@ class SignIn:
             in_header, headers = _of_header(scope["headers"])
             in_query, query = _of_query(scope["query_string"])
             name = self.access.principal(in_query if in_header is None else in_header)
+            self.access.note_use(name)
+            scope.setdefault("said", {})["who"] = name  # to those around this one
             scope = {**scope, "headers": headers, "query_string": query, "principal": name, "query_token": in_query}
         await self.app(scope, receive, send)
 

@@ -15,15 +15,20 @@ from earthloom.server import capabilities, chains, collections, errors, function
 from earthloom.server.access import Access, SignIn
 from earthloom.server.context import Context
 from earthloom.server.guard import LOOPBACK_ORIGINS, Guard
+from earthloom.server.limits import Limits
 from earthloom.server.metrics import Metrics
+from earthloom.server.requestlog import LogRequests
+from earthloom.server.rights import Hide, Rights
+from earthloom.server.settings import PeopleOptions
 from earthloom.server.version import VERSION
 
 
-def create_app(engine: Engine, access: Access, hosts: Sequence[str]) -> ASGIApp:
+def create_app(engine: Engine, access: Access, hosts: Sequence[str], people: PeopleOptions) -> ASGIApp:
     """The ASGI application over an engine.
 
-    A tile passes CORS, the door for errors, the guard, the sign-in and one route. All other paths go on to FastAPI,
-    which describes itself in `/openapi.json`; its pages for people are off, for they load scripts from elsewhere.
+    A tile passes CORS, the log, the door for errors, the guard, the sign-in, the limits, the rights and one route. All
+    other paths go on to FastAPI, which describes itself in `/openapi.json`; its pages for people are off, for they load
+    scripts from elsewhere.
 
     Parameters
     ----------
@@ -33,6 +38,8 @@ def create_app(engine: Engine, access: Access, hosts: Sequence[str]) -> ASGIApp:
         Who may ask.
     hosts
         Names under which the server may be asked; none means all.
+    people
+        What one name may ask for.
     """
     context = Context(engine, access, Metrics(engine.sandbox))
     api = FastAPI(title="Earthloom", version=VERSION, docs_url=None, redoc_url=None)
@@ -47,10 +54,11 @@ def create_app(engine: Engine, access: Access, hosts: Sequence[str]) -> ASGIApp:
         context.close()
 
     front = Router(routes=tiles.routes(context), default=api, lifespan=lifespan)
+    inside = Limits(Hide(front, Rights(access.tokens), access, engine), people)
     # Any page may ask a shared server, for no page gets anything by itself: it needs a token.
     origins = ".*" if access.shared else LOOPBACK_ORIGINS
     return CORSMiddleware(
-        errors.ErrorsAsJson(Guard(SignIn(front, access), hosts, origins)),
+        LogRequests(errors.ErrorsAsJson(Guard(SignIn(inside, access), hosts, origins))),
         allow_origins=("*",) if access.shared else (),
         allow_origin_regex=None if access.shared else origins,
         allow_methods=("GET", "POST"),

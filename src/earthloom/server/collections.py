@@ -10,14 +10,15 @@ from starlette.responses import Response
 from earthloom.base.errors import InvalidArgument
 from earthloom.server.body import OPENAPI, Document, Json
 from earthloom.server.context import TheEngine
+from earthloom.server.rights import WhoSees
 
 router = APIRouter(tags=["data"])
 
 
 @router.get("/collections")
-def collections(engine: TheEngine) -> Response:
-    """All collections, as STAC documents."""
-    return Json({"collections": engine.collections(), "links": []})
+def collections(engine: TheEngine, who: WhoSees) -> Response:
+    """All collections that the asker may see, as STAC documents."""
+    return Json({"collections": [c for c in engine.collections() if who.collection(c["id"])], "links": []})
 
 
 @router.get("/collections/{id}")

@@ -28,6 +28,7 @@ STATUS = {
     "unauthorized": 401,
     "not-supported": 501,
     "busy": 503,
+    "too-many-requests": 429,
     # A file of ours that cannot be read is our fault. Not 502: proxies take that for a dead server.
     "read-error": 500,
     "unavailable": 503,
@@ -40,7 +41,7 @@ def answer(error: EarthloomError, status: int | None = None) -> Response:
     status = status or STATUS.get(error.code, 500)
     # An error may go away (a file is put back, an item comes in): it is never kept.
     headers = {"Cache-Control": "no-store"}
-    if status == 503:
+    if status in (429, 503):
         headers["Retry-After"] = str(math.ceil(error.where.get("retry_after", RETRY_AFTER_S)))
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"

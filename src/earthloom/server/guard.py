@@ -43,7 +43,7 @@ class Guard:
             if scope["method"] not in ("GET", "HEAD", "OPTIONS"):
                 if origin is not None and not self.origins.fullmatch(origin):
                     raise InvalidArgument(f'Pages of "{origin}" may not post to this server.')
-                receive = _replay(await _body(receive), receive)
+                receive = replay(await whole_body(receive), receive)
         await self.app(scope, receive, send)
 
 
@@ -53,7 +53,7 @@ def _name(host: str) -> str:
     return host.partition(":")[0].lower()
 
 
-async def _body(receive: Receive) -> bytes:
+async def whole_body(receive: Receive) -> bytes:
     """The whole body. It is counted as it comes: the header that announces its size may lie."""
     body = bytearray()
     while True:
@@ -67,7 +67,7 @@ async def _body(receive: Receive) -> bytes:
             return bytes(body)
 
 
-def _replay(body: bytes, receive: Receive) -> Receive:
+def replay(body: bytes, receive: Receive) -> Receive:
     first = True
 
     async def replayed() -> Message:

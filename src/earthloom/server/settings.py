@@ -1,4 +1,4 @@
-"""The server's settings: two tables, from the command line, the environment, or the default.
+"""The server's settings: three tables, from the command line, the environment, or the default.
 
 | setting | option | environment | default |
 |---|---|---|---|
@@ -11,6 +11,17 @@
 
 `allowed_hosts`: names, separated by commas, under which the server is asked (`Host`), beside those of loopback. A
 server that is given one is shared, as one that listens beyond loopback is: each request needs a token.
+
+What one name may ask, and what is written of it:
+
+| setting | environment | default |
+|---|---|---|
+| limit_requests | `EARTHLOOM_LIMIT_REQUESTS` | no limit [requests a second] |
+| limit_burst | `EARTHLOOM_LIMIT_BURST` | 300 requests at once |
+| limit_ms | `EARTHLOOM_LIMIT_MS` | no limit [milliseconds at work a minute] |
+| log_requests | `EARTHLOOM_LOG_REQUESTS` | true on a shared server, else false |
+
+`docs/how-to/people.md` says what they mean.
 
 The sandbox of users' functions:
 
@@ -105,6 +116,17 @@ class Settings(BaseSettings):
         return (*LOOPBACK, *self.allowed_hosts)
 
 
+class PeopleOptions(BaseSettings):
+    """What one name may ask for (None is without limit), and whether the log tells who asks what."""
+
+    model_config = SettingsConfigDict(env_prefix="EARTHLOOM_", env_ignore_empty=True, frozen=True)
+
+    limit_requests: float | None = Field(default=None, gt=0)
+    limit_burst: int = Field(default=300, ge=1)
+    limit_ms: int | None = Field(default=None, ge=1)
+    log_requests: bool | None = None
+
+
 _DEFAULT = SandboxSettings()
 
 
@@ -145,6 +167,18 @@ def load(**given: Any) -> Settings:
         If a value is not accepted; it names the setting and the reason.
     """
     return _loaded(Settings, given)
+
+
+def load_people(*, shared: bool) -> PeopleOptions:
+    """The limits of a name, and whether requests are logged: if not said, those of a shared server are.
+
+    Raises
+    ------
+    InvalidArgument
+        If a value is not accepted; it names the setting and the reason.
+    """
+    options = _loaded(PeopleOptions, {})
+    return options if options.log_requests is not None else options.model_copy(update={"log_requests": shared})
 
 
 def load_sandbox(*, shared: bool, own: bool = False) -> SandboxSettings:
