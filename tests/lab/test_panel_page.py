@@ -22,6 +22,7 @@ async (layers) => {
             for (const [heard, f] of this.heard) if (heard === `change:${name}`) f();
         }
         save_changes() { this.saved++; }
+        send(message) { (this.sent ??= []).push(message); }
         on(name, f) { this.heard.push([name, f]); }
         off(name, f) { this.heard = this.heard.filter(([n, g]) => n !== name || g !== f); }
     }
@@ -60,6 +61,7 @@ NDVI: dict[str, Any] = {
     "id": "a",
     "name": "NDVI",
     "url": "http://look.test/tiles/k1/{z}/{x}/{y}.png",
+    "health": "http://look.test/health",
     "point": "http://look.test/point/k1",
     "bbox": [22.14, 45.19, 22.16, 45.21],
     "legend": {
@@ -75,6 +77,7 @@ BASE: dict[str, Any] = {
     "id": "base",
     "name": "Blue Marble",
     "url": "http://look.test/tiles/b1/{z}/{x}/{y}.png",
+    "health": "http://look.test/health",
     "point": None,
     "bbox": None,
     "legend": None,
@@ -171,14 +174,69 @@ def test_a_failure_is_forgotten_when_its_tile_leaves_the_map(shown: Page, tiles:
     expect(shown.locator(".el-notice.bad")).to_have_count(0)
 
 
-def test_a_silent_server_is_told_as_such(shown: Page, tiles: Any) -> None:
-    shown.route("http://look.test/tiles/k1/**", lambda route: route.abort())
-    shown.evaluate("map.setView([45.2, 22.15], 12, { animate: false })")
-    expect(shown.locator(".el-notice.bad")).to_contain_text("The server does not answer. What is drawn stays")
+SILENT = re.compile(
+    r"^The server has not answered since \d\d:\d\d\. What is drawn stays\. Next try in (\d+) s\.Try now$"
+)
 
-    shown.unroute("http://look.test/tiles/k1/**")
-    shown.locator(".el-notice").get_by_text("Retry").click()
-    expect(shown.locator(".el-notice")).to_have_count(0)
+
+def fall_silent(shown: Page) -> None:
+    shown.route("http://look.test/**", lambda route: route.abort())
+
+
+def test_a_silent_server_is_told_and_comes_back_by_itself(shown: Page, tiles: Any) -> None:
+    expect(shown.locator(".leaflet-tile-loaded")).to_have_count(shown.locator(".leaflet-tile").count())
+    fall_silent(shown)
+    shown.evaluate("map.setView([45.2, 22.15], 12, { animate: false })")
+    notice = shown.locator(".el-notice.bad")
+    expect(notice).to_have_text(SILENT)
+    expect(shown.locator('img[src^="data:image/svg+xml"]').first).to_be_attached()
+
+    shown.unroute("http://look.test/**")
+    shown.route("http://look.test/health", lambda route: route.fulfill(json={"title": "Earthloom"}))
+    expect(notice).to_have_count(0, timeout=15_000)
+    expect(shown.locator(".el-map-line")).to_have_attribute("aria-valuenow", "100")
+    expect(shown.locator('img[src^="data:image/svg+xml"]')).to_have_count(0)
+    assert shown.evaluate("model.sent")[0] == {"kind": "silent"}  # the kernel may start its engine again
+
+
+def test_a_silent_server_is_asked_at_longer_and_longer_intervals_or_at_once(shown: Page, tiles: Any) -> None:
+    fall_silent(shown)
+    shown.mouse.click(450, 250)  # a value is asked for in vain
+    notice = shown.locator(".el-notice.bad")
+    expect(notice).to_have_text(re.compile("Next try in [34] s"))
+    expect(shown.locator(".el-inspect tr")).to_have_text("NDVIthe server does not answer")
+
+    shown.unroute("http://look.test/**")
+    shown.route("http://look.test/health", lambda route: route.fulfill(status=502, body="<html>"))
+    notice.get_by_text("Try now").click()
+    expect(notice).to_have_text(re.compile("Next try in [78] s"))  # a proxy's answer is none
+    shown.unroute("http://look.test/health")
+    shown.route("http://look.test/health", lambda route: route.fulfill(json={"title": "Earthloom"}))
+    tiles.points["k1"] = {"dims": [], "labels": {}, "values": 0.45}
+    shown.route("http://look.test/point/**", tiles.answer)
+    notice.get_by_text("Try now").click()
+    expect(notice).to_have_count(0)
+    expect(shown.locator(".el-inspect tr")).to_have_text("NDVI0.45")
+
+
+def test_a_server_that_moved_is_found_where_the_kernel_says(shown: Page, tiles: Any) -> None:
+    fall_silent(shown)
+    shown.evaluate("map.setView([45.2, 22.15], 12, { animate: false })")
+    expect(shown.locator(".el-notice.bad")).to_have_text(SILENT)
+    shown.route("http://look.test/new/**", tiles.answer)
+    moved = {name: NDVI[name].replace("look.test/", "look.test/new/") for name in ("url", "health", "point")}
+    shown.route("http://look.test/new/health", lambda route: route.fulfill(json={"title": "Earthloom"}))
+    base = {name: BASE[name].replace("look.test/", "look.test/new/") for name in ("url", "health")}
+    shown.evaluate(
+        """([layer, base]) => {
+            views[0].model.set("url", layer.url);
+            views[1].model.set("url", base.url);
+            model.set("layers", [layer, base]);
+        }""",
+        [NDVI | moved, BASE | base],
+    )
+    expect(shown.locator(".el-notice")).to_have_count(0, timeout=15_000)
+    expect(shown.locator('img[src^="data:image/svg+xml"]')).to_have_count(0)
 
 
 def test_a_busy_server_is_asked_again_when_it_says(shown: Page, tiles: Any) -> None:

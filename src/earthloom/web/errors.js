@@ -5,6 +5,8 @@ const LONGEST = 300; // of a reason [characters]: the message of an exception is
 // Errors of one cause are one reason, whichever block of a file or pixel of a tile their message names. The band and item
 // stand in front if the message does not name them.
 export function reasonOf(error, status) {
+  // A proxy answers for a server that it cannot reach.
+  if (!error?.message && [502, 504].includes(status)) return { code: "unavailable", reason: "the server does not answer" };
   if (!error?.message) return { code: "error", reason: `the server answered ${status}` };
   const { band, item, file } = error.where ?? {};
   if (error.code === "function-failed") return functionReason(error);

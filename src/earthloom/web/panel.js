@@ -1,6 +1,7 @@
 // The notebook map's parts, over an ipyleaflet Map: layer cards, progress, notices, values under a click, tools, scale.
 // The widget stands in a control of the Map and finds Leaflet's own map through the widget manager. What lasts is in
-// the traits: layers = [{ id, name, url, point, logs, legend, notes, bbox }], top first; held = { lat, lon }; folded.
+// the traits: layers = [{ id, name, url, health, point, logs, legend, notes, bbox }], top first; held = { lat, lon }; folded.
+import { Contact, silentServer } from "./contact.js";
 import { h, iconButton } from "./dom.js";
 import { inspector } from "./inspector.js";
 import { layerCard } from "./layers.js";
@@ -31,6 +32,8 @@ async function build(model, el, signal) {
   const corner = (side) => container.querySelector(`.leaflet-${side.replace(" ", ".leaflet-")}`);
   let layers = []; // as in the trait, with the parts that belong to each
   const living = new Map(); // id -> { ending, ready: the layer, when it has begun }
+  // The kernel may start its engine again, and tells then where it is.
+  const contact = new Contact(() => layers.map((layer) => layer.health), () => model.send({ kind: "silent" }));
 
   // --- parts of the page
   const cards = h("div", { class: "cards" });
@@ -78,6 +81,7 @@ async function build(model, el, signal) {
     if (wanted !== model.get("layers")) return;
     layers = found;
     layers.forEach((layer, i) => layer.describe(wanted[i]));
+    contact.try();
     cards.replaceChildren(...layers.map((layer) => layer.card));
     layers.forEach((layer, i) => layer.obj.setZIndex(layers.length - i));
     const names = layers.map((layer) => `log ${layer.name}`);
@@ -126,10 +130,12 @@ async function build(model, el, signal) {
     };
     const redraw = () => layer.card.draw();
     const askLog = logFeed(() => layer.logs, (lines) => printed(layer, lines), ended);
-    let before = { busy: true, failures: 0 };
+    let before = { busy: true, came: 0, failures: 0 };
     // Functions have run when all tiles are there; of one that failed the last words are wanted at once.
     const changed = () => {
-      const now = { busy: watch.busy, failures: watch.failures.size };
+      const now = { busy: watch.busy, came: watch.came, failures: watch.failures.size };
+      if ([...watch.failures.values()].some(({ code }) => code === "unavailable")) contact.lost();
+      else if (now.came > before.came && now.failures === before.failures) contact.heard();
       if (layer.logs && ((before.busy && !now.busy) || now.failures > before.failures)) askLog();
       before = now;
       drawSoon();
@@ -181,12 +187,15 @@ async function build(model, el, signal) {
     };
     const on = { retry: () => layers.forEach((layer) => layer.retry()), lines: readLines, close };
     const said =
-      tileErrors(watches, on) ?? busyServer(watches, close) ?? slowTiles(watches, [["Zoom in", () => map.zoomIn()]], close);
+      silentServer(contact, close) ??
+      tileErrors(watches, on) ??
+      busyServer(watches, close) ??
+      slowTiles(watches, [["Zoom in", () => map.zoomIn()]], close);
     if (said?.about !== closed) closed = null; // another cause, or none: it will be told when it comes again
     const shown = closed == null ? said : null;
     if (shown?.textContent !== say.firstChild?.textContent) say.replaceChildren(...(shown ? [shown] : []));
     clearTimeout(tick);
-    if (watches.some((watch) => watch.busy)) tick = setTimeout(drawSoon, 1000);
+    if (contact.since || watches.some((watch) => watch.busy)) tick = setTimeout(drawSoon, 1000);
   }
 
   // --- texts to be read: the user's own lines that failed, what functions printed
@@ -227,6 +236,7 @@ async function build(model, el, signal) {
     const rows = await Promise.all(asked.map((layer) => valueRow(layer, place, map.getZoom(), mine.signal)));
     if (mine.signal.aborted) return;
     inspect.wait(false);
+    if (rows.some((row) => row.silent)) contact.lost();
     inspect.update({ ...place, held: held != null }, rows);
     asked.forEach((layer, i) => layer.card.here(rows[i].value));
   }
@@ -307,6 +317,12 @@ async function build(model, el, signal) {
   }
 
   container.addEventListener("keydown", keys, { signal });
+  contact.addEventListener("change", drawSoon);
+  contact.addEventListener("found", () => {
+    for (const layer of layers) layer.retry();
+    values();
+    drawSoon();
+  });
   map.on(heard);
   model.on("change:layers", syncLayers);
   model.on("change:held", values);
@@ -315,6 +331,7 @@ async function build(model, el, signal) {
     map.off(heard);
     for (const id of [...living.keys()]) end(id);
     for (const part of ours) part.remove();
+    contact.stop();
     clearTimeout(tick);
     clearTimeout(rest);
     question.abort();

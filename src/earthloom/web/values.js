@@ -3,16 +3,16 @@ import { significant } from "./dom.js";
 import { reasonOf } from "./errors.js";
 import { colourOf } from "./legend.js";
 
-export async function valueRow({ name, point, legend, bbox }, { lat, lon }, zoom, signal) {
-  const url = new URL(point); // its query may hold a token
+export async function valueRow({ name, point, legend, bbox, headers }, { lat, lon }, zoom, signal) {
+  const url = new URL(point, document.baseURI); // its query may hold a token
   for (const [key, value] of [["lon", lon.toFixed(7)], ["lat", lat.toFixed(7)], ["z", Math.round(zoom)]]) url.searchParams.set(key, value);
   let answer;
   try {
-    const response = await fetch(url, { signal });
+    const response = await fetch(url, { signal, headers });
     answer = await response.json();
     if (!response.ok) return { name, note: reasonOf(answer, response.status).reason };
   } catch {
-    return { name, note: "the server does not answer" };
+    return { name, note: "the server does not answer", silent: true };
   }
   const numbers = newest(answer);
   if (numbers.every((number) => number == null)) {
