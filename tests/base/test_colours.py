@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import ImageColor
 
@@ -50,6 +50,7 @@ def test_a_misspelt_name_tells_the_near_ones():
         canonical_colour("#12")
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(*[st.integers(0, 255)] * 4), min_size=1, max_size=9))
 def test_bytes_and_text_are_inverse(colours):
     assert [tuple(row) for row in to_rgba([to_text(c) for c in colours]).tolist()] == colours

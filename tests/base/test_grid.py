@@ -3,7 +3,7 @@
 import morecantile
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from earthloom.base.errors import InvalidArgument
@@ -28,6 +28,7 @@ def test_a_tile_outside_the_world_is_refused(z, x, y):
         Grid.tile(z, x, y)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 20), st.integers(0, 200), st.integers(0, 200), st.integers(1, 64), st.integers(0, 9))
 def test_a_pixel_has_the_same_coordinates_in_any_window(zoom, col, row, size, margin):
     lattice = Lattice.web_mercator(zoom)

@@ -106,6 +106,7 @@ def test_an_empty_picture_is_one_constant_of_its_size():
         assert np.array_equal(by_pillow(empty_png(height, width)), np.zeros((height, width, 4), np.uint8))
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32), st.sampled_from([np.float32, np.float64]))
 def test_npy_keeps_every_bit(seed, dtype):
     values = np.random.default_rng(seed).normal(size=(3, 4, 5)).astype(dtype)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -44,6 +44,7 @@ def test_a_ramp_rounds_half_up_and_holds_what_is_beyond():
     assert picture.rgba is None
 
 
+@settings(deadline=None)
 @given(
     hnp.arrays(
         st.sampled_from([np.float32, np.float64]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -41,6 +41,7 @@ def same(a: Any, b: Any) -> bool:
     return repr(a) == repr(b) if isinstance(a, float) else bool(a == b)
 
 
+@settings(deadline=None)
 @given(values)
 def test_a_literal_gives_its_value_again_on_one_line(value: Any) -> None:
     text = literal(value, "V")
