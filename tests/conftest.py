@@ -27,8 +27,8 @@ TOOLS: dict[str, tuple[str, ...]] = {
 }
 LIBRARIES = {"chromium": "atomic", "libseccomp2": "seccomp"}  # what drives the browser; a package that is a library
 
-# Debian puts the programs of a PostgreSQL server where no search path goes.
-PATH = os.pathsep.join([os.environ.get("PATH", ""), *glob.glob("/usr/lib/postgresql/*/bin")])
+# Debian puts servers where the search path of ordinary users does not go, and those of PostgreSQL where no path goes.
+PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", *glob.glob("/usr/lib/postgresql/*/bin")])
 
 StartServer = Callable[..., AbstractContextManager[str]]
 

@@ -19,9 +19,12 @@ PROGRAMS = {
     "bubblewrap": ("bwrap",),
     "redis-server": ("redis-server",),
     "postgresql": ("initdb",),
+    "nginx": ("nginx",),
+    "caddy": ("caddy",),
+    "openssl": ("openssl",),
 }
-# Debian puts the programs of a PostgreSQL server where no search path goes.
-PATH = os.pathsep.join([os.environ.get("PATH", ""), *glob.glob("/usr/lib/postgresql/*/bin")])
+# Debian puts servers where the search path of ordinary users does not go, and those of PostgreSQL where no path goes.
+PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", *glob.glob("/usr/lib/postgresql/*/bin")])
 # Of the program that drives the browser; what the sandbox's filters are compared with.
 LIBRARIES = {"libatomic1": "atomic", "libseccomp2": "seccomp"}
 

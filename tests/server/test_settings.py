@@ -67,6 +67,14 @@ def test_names_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load().allowed_hosts == ("a.example", "b.example")
 
 
+def test_networks_of_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EARTHLOOM_TRUSTED_PROXIES", "10.0.0.1, fd00::/8")
+    assert [str(network) for network in load().trusted_proxies] == ["10.0.0.1/32", "fd00::/8"]
+    monkeypatch.setenv("EARTHLOOM_TRUSTED_PROXIES", "10.0.0.1, nginx")
+    with pytest.raises(InvalidArgument, match='The setting trusted_proxies cannot be "nginx"'):
+        load()
+
+
 @pytest.mark.parametrize(
     ("shared", "own", "require"),
     [(False, False, "minimal"), (True, False, "container"), (False, True, "none")],

@@ -37,6 +37,9 @@ def serve(
     allowed_hosts: Annotated[
         str | None, typer.Option(help="Names under which it is asked, with commas: behind a proxy, the public one.")
     ] = None,
+    trusted_proxies: Annotated[
+        str | None, typer.Option(help="Addresses or networks of proxies whose X-Forwarded-* are believed.")
+    ] = None,
     parent: Annotated[int | None, typer.Option(hidden=True, help="Stop when this process is gone.")] = None,
     own: Annotated[str | None, typer.Option(hidden=True, help="SHA-256 of the one token of the parent.")] = None,
 ) -> None:
@@ -50,7 +53,13 @@ def serve(
     from earthloom.server.tokens import Tokens
 
     settings = load(
-        data=data, host=host, port=port, cache_bytes=cache_bytes, places=places, allowed_hosts=allowed_hosts
+        data=data,
+        host=host,
+        port=port,
+        cache_bytes=cache_bytes,
+        places=places,
+        allowed_hosts=allowed_hosts,
+        trusted_proxies=trusted_proxies,
     )
     access = Access(Tokens(settings.data), shared=settings.shared, own=own or "")
     if settings.shared and not access.tokens.names():
@@ -58,6 +67,8 @@ def serve(
             "Others than you can reach this server, and nobody has a token yet.",
             hint=f"Make one first: earthloom token add NAME --data {settings.data}",
         )
+    # Where each request needs the one token, foreign names are no danger: a notebook on a hub comes by the hub's.
+    hosts = () if own else settings.hosts
     sandbox = load_sandbox(shared=settings.shared, own=own is not None)
     people = load_people(shared=settings.shared)
     to_terminal()
@@ -89,7 +100,8 @@ def serve(
             # Beside the first answers: loading all libraries takes seconds, and most chains need none of them.
             threading.Thread(target=_start, args=(engine.sandbox,), name="sandbox-start", daemon=True).start()
             config = uvicorn.Config(
-                create_app(engine, access, settings.hosts, people),
+                create_app(engine, access, hosts, people, settings.trusted_proxies),
+                proxy_headers=False,  # the guard reads them
                 log_config=None,
                 log_level="warning",
                 access_log=False,

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 from earthloom.engine.engine import Engine
 from earthloom.server import capabilities, chains, collections, errors, functions, health, metrics, points, tiles
 from earthloom.server.access import Access, SignIn
+from earthloom.server.addresses import Network
 from earthloom.server.context import Context
 from earthloom.server.guard import LOOPBACK_ORIGINS, Guard
 from earthloom.server.limits import Limits
@@ -23,7 +24,9 @@ from earthloom.server.settings import PeopleOptions
 from earthloom.server.version import VERSION
 
 
-def create_app(engine: Engine, access: Access, hosts: Sequence[str], people: PeopleOptions) -> ASGIApp:
+def create_app(
+    engine: Engine, access: Access, hosts: Sequence[str], people: PeopleOptions, proxies: Sequence[Network] = ()
+) -> ASGIApp:
     """The ASGI application over an engine.
 
     A tile passes CORS, the log, the door for errors, the guard, the sign-in, the limits, the rights and one route. All
@@ -40,6 +43,8 @@ def create_app(engine: Engine, access: Access, hosts: Sequence[str], people: Peo
         Names under which the server may be asked; none means all.
     people
         What one name may ask for.
+    proxies
+        From where it is believed how a request reached them.
     """
     context = Context(engine, access, Metrics(engine.sandbox))
     api = FastAPI(title="Earthloom", version=VERSION, docs_url=None, redoc_url=None)
@@ -58,7 +63,7 @@ def create_app(engine: Engine, access: Access, hosts: Sequence[str], people: Peo
     # Any page may ask a shared server, for no page gets anything by itself: it needs a token.
     origins = ".*" if access.shared else LOOPBACK_ORIGINS
     return CORSMiddleware(
-        LogRequests(errors.ErrorsAsJson(Guard(SignIn(inside, access), hosts, origins))),
+        LogRequests(errors.ErrorsAsJson(Guard(SignIn(inside, access), hosts, origins, proxies))),
         allow_origins=("*",) if access.shared else (),
         allow_origin_regex=None if access.shared else origins,
         allow_methods=("GET", "POST"),

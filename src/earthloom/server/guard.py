@@ -9,6 +9,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from earthloom.base.errors import InvalidArgument, TooLarge
+from earthloom.server.addresses import Network, as_asked
 from earthloom.server.settings import LOOPBACK
 
 MAX_BODY_BYTES = 1_000_000
@@ -28,23 +29,36 @@ class Guard:
     origins
         Pages that may post, as a regular expression. A browser lets every page post blindly; without a token in the
         way, one could have functions run here.
+    proxies
+        From where `X-Forwarded-*` are believed. Both names are checked, the proxy's for us and the public one.
     """
 
-    def __init__(self, app: ASGIApp, hosts: Sequence[str] = LOOPBACK, origins: str = LOOPBACK_ORIGINS) -> None:
-        self.app, self.hosts, self.origins = app, tuple(hosts), re.compile(origins)
+    def __init__(
+        self,
+        app: ASGIApp,
+        hosts: Sequence[str] = LOOPBACK,
+        origins: str = LOOPBACK_ORIGINS,
+        proxies: Sequence[Network] = (),
+    ) -> None:
+        self.app, self.hosts, self.origins, self.proxies = app, tuple(hosts), re.compile(origins), tuple(proxies)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            headers = Headers(scope=scope)
-            host, origin = headers.get("host", ""), headers.get("origin")
-            if not _HOST.fullmatch(host) or (self.hosts and _name(host) not in self.hosts):
-                names = f"It is called {', '.join(self.hosts)}." if self.hosts else ""
-                raise InvalidArgument(f'This server is not called "{host}".', hint=names)
+            self._check(scope)
+            scope = as_asked(scope, self.proxies)
+            self._check(scope)
+            origin = Headers(scope=scope).get("origin")
             if scope["method"] not in ("GET", "HEAD", "OPTIONS"):
                 if origin is not None and not self.origins.fullmatch(origin):
                     raise InvalidArgument(f'Pages of "{origin}" may not post to this server.')
                 receive = replay(await whole_body(receive), receive)
         await self.app(scope, receive, send)
+
+    def _check(self, scope: Scope) -> None:
+        host = Headers(scope=scope).get("host", "")
+        if not _HOST.fullmatch(host) or (self.hosts and _name(host) not in self.hosts):
+            names = f"It is called {', '.join(self.hosts)}." if self.hosts else ""
+            raise InvalidArgument(f'This server is not called "{host}".', hint=names)
 
 
 def _name(host: str) -> str:

@@ -8,9 +8,11 @@
 | places | `--places` | `EARTHLOOM_PLACES` | none: no place is known by name |
 | cache_bytes | `--cache-bytes` | `EARTHLOOM_CACHE_BYTES` | the engine's own limit for decoded blocks |
 | allowed_hosts | `--allowed-hosts` | `EARTHLOOM_ALLOWED_HOSTS` | on loopback its names; beyond, all |
+| trusted_proxies | `--trusted-proxies` | `EARTHLOOM_TRUSTED_PROXIES` | 127.0.0.0/8,::1 |
 
 `allowed_hosts`: names, separated by commas, under which the server is asked (`Host`), beside those of loopback. A
 server that is given one is shared, as one that listens beyond loopback is: each request needs a token.
+`trusted_proxies`: addresses or networks from where `X-Forwarded-Proto`, `-Host` and `-Prefix` are believed.
 
 What one name may ask, and what is written of it:
 
@@ -50,10 +52,11 @@ The sandbox of users' functions:
 from __future__ import annotations
 
 import os
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, IPvAnyNetwork, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from earthloom.base.errors import InvalidArgument
@@ -63,6 +66,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 DEFAULT_PORT = 8642
 
 Names = Annotated[tuple[str, ...], NoDecode]  # not JSON: separated by commas
+Networks = Annotated[tuple[IPvAnyNetwork, ...], NoDecode]
 
 
 def data_folder() -> Path:
@@ -88,6 +92,9 @@ class Settings(BaseSettings):
     places: Path | None = Field(default=None, description="Folder of the files with place names and outlines.")
     cache_bytes: int | None = Field(default=None, gt=0, description="Limit of the cache of decoded blocks [bytes].")
     allowed_hosts: Names = Field(default=(), description="Names under which the server is asked.")
+    trusted_proxies: Networks = Field(
+        default=(IPv4Network("127.0.0.0/8"), IPv6Network("::1")), description="From where X-Forwarded-* are believed."
+    )
 
     @field_validator("data", "places")
     @classmethod
@@ -98,6 +105,11 @@ class Settings(BaseSettings):
     @classmethod
     def _hosts(cls, names: str | tuple[str, ...]) -> tuple[str, ...]:
         return tuple(name.lower() for name in _split(names))
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _networks(cls, networks: object) -> object:
+        return _split(networks) if isinstance(networks, str) else networks
 
     @property
     def shared(self) -> bool:
