@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from earthloom.base.canon import digest
 from earthloom.base.errors import EmptySelection, InvalidArgument, TooLarge
-from earthloom.base.grid import METRES_A_DEGREE, WEB_MERCATOR, Grid, Lattice, crs, nearest_zoom, transformer
+from earthloom.base.grid import METRES_A_DEGREE, TILE_PX, WEB_MERCATOR, Grid, Lattice, crs, nearest_zoom, transformer
 from earthloom.catalog.protocol import Bbox
 from earthloom.chain.canonical import canonical_argument
 from earthloom.engine.plan import Plan
@@ -24,9 +24,9 @@ SOME_ZOOM = 12  # of collections that do not tell their resolution
 ENGINE_VERSION = 1  # raised when the same chain and items give other pixels
 
 
-def tile_grid(z: int, x: int, y: int) -> Grid:
-    """The grid of a web map tile of 256 pixels."""
-    return Grid.tile(z, x, y)
+def tile_grid(z: int, x: int, y: int, size_px: int = TILE_PX) -> Grid:
+    """The grid of a web map tile; with 512 pixels it holds the four tiles of the next zoom."""
+    return Grid.tile(z, x, y, size_px)
 
 
 def point_grid(lon: float, lat: float, z: int) -> Grid:
@@ -40,9 +40,9 @@ def point_grid(lon: float, lat: float, z: int) -> Grid:
     return Grid(lattice, min(max(col, 0), last), min(max(row, 0), last), 1, 1)
 
 
-def preview_grid(engine: Engine, plan: Plan, selection: Selection, size: int) -> Grid:
-    """A web mercator grid over all that a plan selects, at most `size` pixels wide and high."""
-    west, south, east, north = _extent(plan, selection)
+def preview_grid(engine: Engine, plan: Plan, selection: Selection, size: int, area: Any = None) -> Grid:
+    """A web mercator grid over an area, None for all that a plan selects, at most `size` pixels wide and high."""
+    west, south, east, north = _extent(plan, selection) if area is None else _box(area)
     limit = MERCATOR_LATITUDE
     to_map = transformer(4326, WEB_MERCATOR)
     x0, y0 = to_map.transform(west, min(max(south, -limit), limit))

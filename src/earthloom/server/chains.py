@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from earthloom.engine.engine import Engine
 from earthloom.engine.legend import legend
+from earthloom.engine.legend_svg import legend_svg
 from earthloom.engine.plan import Plan, plan_for
 from earthloom.engine.selection import selection_for
 from earthloom.engine.stretch import style_for
@@ -56,6 +57,13 @@ def _put(engine: Engine, document: dict[str, Any], tenant: str) -> Plan:
 def graph(key: str, engine: TheEngine) -> Response:
     """The graph of a key, as it was first posted."""
     return Json({"key": key, "process_graph": engine.graph(key)})
+
+
+@router.get("/legend/{key}.svg", responses={200: {"content": {"image/svg+xml": {}}}})
+async def picture_of_colours(key: str, context: TheContext, who: Tenant) -> Response:
+    """What the colours of a chain mean, as a picture."""
+    document = await context.run(who, await context.uses_functions(key), _legend, context.engine, key, who)
+    return Response(legend_svg(document), media_type="image/svg+xml", headers={"Cache-Control": "no-cache"})
 
 
 @router.get("/legend/{key}")

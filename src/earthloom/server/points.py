@@ -16,12 +16,13 @@ from earthloom.engine.evaluate import evaluate
 from earthloom.engine.paint import paint
 from earthloom.engine.plan import plan_for
 from earthloom.engine.selection import selection_for
+from earthloom.engine.statistics import statistics
 from earthloom.engine.stretch import style_for
 from earthloom.engine.views import compute_grid, point_grid, preview_grid
 from earthloom.server.access import Tenant
 from earthloom.server.body import OPENAPI, Document, Json
 from earthloom.server.context import TheContext, has_functions
-from earthloom.server.npz import NPZ, send, write_cube
+from earthloom.server.npz import NPZ, grid_document, send, write_cube
 from earthloom.server.tokens import LOCAL
 
 router = APIRouter(tags=["values"])
@@ -77,6 +78,35 @@ def _preview(engine: Engine, key: str, size: int, tenant: str) -> bytes:
     style = style_for(engine, plan, selection, tenant)
     grid = preview_grid(engine, plan, selection, size)
     return encode(paint(evaluate(plan, grid, selection, engine, shown=True, tenant=tenant), style))
+
+
+@router.get("/statistics/{key}")
+async def statistics_of(
+    context: TheContext,
+    who: Tenant,
+    key: str,
+    bbox: Annotated[str | None, Query(max_length=200)] = None,
+    size: Annotated[int, Query(ge=16, le=2048)] = 512,
+) -> Response:
+    """Statistics of the values before colour, over `bbox` (west,south,east,north in degrees) or the whole selection.
+
+    They are those of a web mercator grid of at most `size` pixels on each side, which is in the answer as `grid` (see
+    `/compute`). `planes` holds, for each date and band that there is, `count` and `missing`, `min`, `max`, `mean`,
+    `std`, and `percentiles`.
+    """
+    area = None if bbox is None else bbox.split(",")
+    document = await context.run(
+        who, await context.uses_functions(key), _statistics, context.engine, key, area, size, who
+    )
+    return Json(document, headers={"Cache-Control": "no-cache"})
+
+
+def _statistics(engine: Engine, key: str, area: list[str] | None, size: int, tenant: str) -> dict[str, Any]:
+    plan = plan_for(engine, key, tenant)
+    selection = selection_for(engine, plan)
+    grid = preview_grid(engine, plan, selection, size, area)
+    planes = statistics(evaluate(plan, grid, selection, engine, tenant=tenant))
+    return {"grid": grid_document(grid), "planes": planes}
 
 
 @router.post("/compute", openapi_extra=OPENAPI, responses={200: {"content": {NPZ: {}}}})

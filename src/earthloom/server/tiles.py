@@ -13,11 +13,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from earthloom.base.errors import FunctionFailed, InvalidArgument
-from earthloom.base.grid import MAX_ZOOM
+from earthloom.base.grid import MAX_ZOOM, TILE_PX
 from earthloom.catalog.protocol import Bbox
 from earthloom.engine.encode import encode, encode_npy
 from earthloom.engine.engine import Engine
 from earthloom.engine.evaluate import evaluate
+from earthloom.engine.geotiff import encode_geotiff
 from earthloom.engine.paint import paint
 from earthloom.engine.plan import plan_for
 from earthloom.engine.selection import selection_for
@@ -30,9 +31,10 @@ from earthloom.server.context import Context
 from earthloom.server.queue import Gone
 from earthloom.server.tokens import LOCAL
 
-Kind = Literal["png", "npy"]
+Kind = Literal["png", "npy", "tif"]
 NOBODY = 499  # as nginx logs it; nobody reads this answer
-MEDIA = {"png": "image/png", "npy": "application/x-npy"}
+MEDIA = {"png": "image/png", "npy": "application/x-npy", "tif": "image/tiff; application=geotiff"}
+_KINDS = " or ".join(f".{kind}" for kind in MEDIA)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,15 @@ class Tile:
 
 
 def get_tile(
-    engine: Engine, key: str, z: int, x: int, y: int, kind: Kind = "png", known: str = "", tenant: str = LOCAL
+    engine: Engine,
+    key: str,
+    z: int,
+    x: int,
+    y: int,
+    size_px: int = TILE_PX,
+    kind: Kind = "png",
+    known: str = "",
+    tenant: str = LOCAL,
 ) -> Tile:
     """One tile of a chain: from its key to bytes.
 
@@ -55,15 +65,18 @@ def get_tile(
         Key of the chain.
     z, x, y
         Zoom, column and row of the tile, counted from the north-west.
+    size_px
+        Pixels on each side; with 512 the same extent is twice as fine.
     kind
-        `png` is the painted picture, `npy` the values before colour, (t, bands, y, x) or fewer.
+        `png` is the painted picture, `npy` the values before colour, (t, bands, y, x) or fewer, `tif` the same values
+        as a GeoTIFF.
     known
         The header `If-None-Match`: tags of the pictures that the asker has.
     tenant
         Who asks: users' functions run in processes of their own for each.
     """
     clock = _Clock()
-    grid = tile_grid(z, x, y)
+    grid = tile_grid(z, x, y, size_px)
     plan = plan_for(engine, key, tenant)
     selection = selection_for(engine, plan)
     style = style_for(engine, plan, selection, tenant) if kind == "png" else None
@@ -74,7 +87,7 @@ def get_tile(
     cube = evaluate(plan, grid, selection, engine, shown=kind == "png", tenant=tenant)
     clock.lap("evaluate")
     if style is None:
-        return Tile(tag, encode_npy(cube.values), clock.text())
+        return Tile(tag, encode_npy(cube.values) if kind == "npy" else encode_geotiff(cube), clock.text())
     picture = paint(cube, style)
     clock.lap("paint")
     body = encode(picture)
@@ -83,17 +96,19 @@ def get_tile(
 
 
 async def tile(context: Context, request: Request) -> Response:
-    """`/tiles/{key}/{z}/{x}/{y}.png` and `.npy`."""
+    """`/tiles/{key}/{z}/{x}/{y}.png`, `.npy` and `.tif`; with `{y}@2x` of 512 pixels."""
     path = request.path_params
     row, _, kind = path["y"].rpartition(".")
     if kind not in MEDIA:
-        raise InvalidArgument(f'There are no tiles of kind "{kind}".', hint="Ask for .png or .npy.", argument="y")
+        raise InvalidArgument(f'There are no tiles of kind "{kind}".', hint=f"Ask for {_KINDS}.", argument="y")
+    size_px = 2 * TILE_PX if row.endswith("@2x") else TILE_PX
+    row = row.removesuffix("@2x")
     z, x, y = (_number(name, text) for name, text in (("z", path["z"]), ("x", path["x"]), ("y", row)))
     known = request.headers.get("if-none-match", "")
     who, key = tenant(request), path["key"]
     with context.metrics.tile() as said:
         said["user_code"] = functions = await context.uses_functions(key)
-        asked = who, key, z, x, y, kind
+        asked = who, key, z, x, y, size_px, kind
         context.failures.check(asked)
         # A plain tile is the same for all who ask.
         name = *asked[0 if functions else 1 :], known
