@@ -199,6 +199,8 @@ def test_a_map_is_saved_as_it_is_shown(tmp_path: Path) -> None:
     with_red = np.asarray(half.crop((0, 480, 600, 500)), int)
     assert (with_red.min(axis=2) > 200).mean() > 0.2  # the paper on which the sources stand
     red.visible = True
+    m._panel.layers = m._panel.layers[::-1]  # the basemap is moved to the top
+    assert Image.open(m.save(tmp_path / "map.png", width=600)).getpixel((300, 250)) == under
 
     # Where the picture lies: a place and the tile that a browser draws there agree.
     column, row, inside = tile_of(45.205, 22.152, 14)

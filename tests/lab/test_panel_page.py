@@ -374,7 +374,7 @@ def test_logs_are_asked_for_at_most_every_two_seconds(shown: Page, tiles: Any) -
 
 def test_a_layer_takes_another_chain_in_its_place(shown: Page, tiles: Any) -> None:
     expect(shown.locator(".el-map-line")).to_have_attribute("aria-valuenow", "100")
-    shown.get_by_role("button", name="Opacity of NDVI").click()
+    shown.get_by_role("button", name="Opacity and order of NDVI").click()
     above = shown.evaluate_handle("views[1].obj._container.querySelector('img')")
     tiles.urls.clear()
     tiles.broken["10/574/368"] = TRUNCATED
@@ -462,11 +462,19 @@ def test_no_value_is_told_in_words(shown: Page, tiles: Any) -> None:
     expect(shown.locator(".el-inspect tr")).to_have_text("NDVIoutside the data")
 
 
-def test_of_several_dates_the_newest_value_is_told(shown: Page, tiles: Any) -> None:
+def test_of_several_dates_the_newest_value_is_told_and_all_are_listed(shown: Page, tiles: Any, tmp_path: Path) -> None:
     labels = {"t": ["2020-05-01", "2020-06-01"], "bands": ["B04", "B08"]}
     tiles.points["k1"] = {"dims": ["t", "bands"], "labels": labels, "values": [[0.1, 0.2], [None, 0.4]]}
     shown.mouse.click(450, 250)
-    expect(shown.locator(".el-inspect tr")).to_have_text("NDVI0.1  0.4")
+    rows = shown.locator(".el-inspect .dates tr")
+    expect(rows).to_have_text(["2020-06-01–  0.4", "2020-05-010.1  0.2"])
+    expect(shown.locator(".el-inspect tr").first).to_have_text("NDVI0.1  0.4")
+    tiles.points["k1"]["values"][0] = [None, None]
+    shown.mouse.click(460, 250)
+    expect(rows.last).to_have_text("2020-05-01masked")
+    shown.screenshot(path=tmp_path / "dates.png")
+    shown.keyboard.press("Escape")
+    expect(rows).to_have_count(0)  # under the pointer the newest alone
 
 
 def test_the_eye_takes_the_layer_off_the_map(shown: Page, tiles: Any) -> None:
@@ -503,10 +511,28 @@ def test_keys_fold_and_hide_while_the_focus_is_in_the_map(shown: Page) -> None:
 def test_opacity_stands_under_more(shown: Page) -> None:
     slider = shown.get_by_role("slider", name="Opacity").first
     expect(slider).to_be_hidden()
-    shown.get_by_role("button", name="Opacity of NDVI").click()
+    shown.get_by_role("button", name="Opacity and order of NDVI").click()
     slider.fill("40")
     assert shown.evaluate("views[0].model.get('opacity')") == pytest.approx(0.4)
     expect(shown.locator(".el-opacity output").first).to_have_text("40\u202f%")
+
+
+def test_layers_are_moved_up_and_down(shown: Page) -> None:
+    def heights() -> list[float]:
+        return list(shown.evaluate("views.map((view) => Number(view.obj.options.zIndex))"))
+
+    assert heights() == [2, 1]
+    shown.get_by_role("button", name="Opacity and order of NDVI").click()
+    shown.get_by_text("Move down").first.click()
+    expect(shown.locator(".el-layer .name")).to_have_text(["Blue Marble", "NDVI"])
+    assert [layer["id"] for layer in shown.evaluate("model.get('layers')")] == ["base", "a"]
+    assert heights() == [1, 2]
+    expect(shown.get_by_text("Move down").last).to_be_focused()
+    shown.keyboard.press("Enter")  # it is the last: nothing happens
+    expect(shown.locator(".el-layer .name")).to_have_text(["Blue Marble", "NDVI"])
+    shown.get_by_text("Move up").last.click()
+    expect(shown.locator(".el-layer .name")).to_have_text(["NDVI", "Blue Marble"])
+    assert heights() == [2, 1]
 
 
 def test_the_end_takes_everything_off_the_map(shown: Page) -> None:

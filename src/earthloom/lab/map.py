@@ -191,7 +191,9 @@ class Map(ipyleaflet.Map):  # type: ignore[misc]
             raise InvalidArgument(f'A map is saved as PNG, not as "{file.name}".', hint=f"{file.stem}.png")
         from earthloom.lab.picture import Shown, draw  # needs Pillow, which is slow to load
 
-        layers = [layer for layer in self.layers if isinstance(layer, ChainLayer) and layer.visible]
+        of_id = {layer.model_id: layer for layer in self.layers}
+        ordered = [of_id[card["id"]] for card in reversed(self._panel.layers)]  # the panel may have changed the order
+        layers = [layer for layer in ordered if layer.visible]
         credit = " · ".join(dict.fromkeys(unescape(layer.attribution) for layer in layers if layer.attribution))
         seen = self._seen_px()
         picture = draw(

@@ -4,24 +4,27 @@ import { legend } from "./legend.js";
 import { progressLine, reasons } from "./progress.js";
 
 // layer = { name, legend, watch }; state() gives { visible, opacity, outside } as they are now;
-// on = { visible(yes), opacity(value), zoom(), retry(), log() }. card.draw() after a change, card.here(value) marks the
+// on = { visible(yes), opacity(value), zoom(), retry(), log(), move(step) }; without move the order stays. card.draw() after a change, card.here(value) marks the
 // legend, card.describe({ legend, notes }) changes what the chain brings, card.log(text) tells how much was printed.
-export function layerCard(layer, state, on) {
+// Where there is room (wide) the opacity stands in the card, else behind its menu.
+export function layerCard(layer, state, on, { wide = false } = {}) {
   let open = true;
   let more = false;
   const eye = h("button", { class: "el-btn bare eye", type: "button", onclick: () => on.visible(!state().visible) });
   const name = h("button", { class: "name el-grow el-cut", type: "button", title: layer.name, onclick: () => toggleOpen() }, layer.name);
   const there = h("button", { class: "el-link el-small", type: "button", onclick: on.zoom }, "Go there");
-  const menu = iconButton("more", `Opacity of ${layer.name}`, () => toggleMore());
+  const menu = iconButton("more", `${on.move ? "Opacity and order" : "Opacity"} of ${layer.name}`, () => toggleMore());
   const failed = h("b", { class: "el-grow" });
   const retry = h("button", { class: "el-link", type: "button", onclick: on.retry }, "Retry");
   const bad = h("div", { class: "el-row el-small bad" }, icon("warn"), failed, retry);
   const slider = opacitySlider(on.opacity);
+  const step = (name, by) => h("button", { class: "el-link", type: "button", onclick: () => on.move(by) }, name);
+  const order = h("div", { class: "el-row el-small order" }, on.move && [step("Move up", -1), step("Move down", 1)]);
   const log = h("button", { class: "el-link", type: "button", onclick: on.log });
   const printed = h("div", { class: "el-row el-small printed", hidden: true }, icon("lines"), log);
   const remarks = h("div", { class: "el-small el-mute notes" });
   let key = null;
-  const body = h("div", { class: "body" }, bad, printed, remarks, slider);
+  const body = h("div", { class: "body" }, bad, printed, remarks, slider, order);
   const line = progressLine(() => [layer.watch]);
   line.classList.add("line");
   const root = h("article", { class: "el-layer", "aria-label": layer.name }, h("div", { class: "head" }, eye, name, there, menu), body, line);
@@ -35,6 +38,7 @@ export function layerCard(layer, state, on) {
     open = open || more;
     root.draw();
   }
+  menu.hidden = wide;
   root.draw = () => {
     const { visible, opacity, outside } = state();
     root.classList.toggle("off", !visible);
@@ -46,8 +50,9 @@ export function layerCard(layer, state, on) {
     menu.setAttribute("aria-expanded", more);
     there.hidden = !outside;
     body.hidden = !open || outside;
-    slider.hidden = !more;
+    slider.hidden = wide ? !visible : !more;
     slider.set(opacity);
+    order.hidden = !more || !on.move;
     const tiles = layer.watch.failures.size;
     bad.hidden = tiles === 0;
     failed.textContent = `${plural(tiles, "tile")} failed`;

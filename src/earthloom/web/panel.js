@@ -82,7 +82,9 @@ async function build(model, el, signal) {
     layers = found;
     layers.forEach((layer, i) => layer.describe(wanted[i]));
     contact.try();
+    const focused = cards.contains(document.activeElement) ? document.activeElement : null;
     cards.replaceChildren(...layers.map((layer) => layer.card));
+    focused?.focus();
     layers.forEach((layer, i) => layer.obj.setZIndex(layers.length - i));
     const names = layers.map((layer) => `log ${layer.name}`);
     if (read.shows?.startsWith("log ") && !names.includes(read.shows)) stopReading();
@@ -119,6 +121,7 @@ async function build(model, el, signal) {
       zoom: () => map.fitBounds(box(layer.bbox)),
       retry: heard.retry,
       log: () => readLog(layer),
+      move: (step) => move(described.id, step),
     };
     layer.card = layerCard(layer, state, on);
     // A hidden layer is taken off the map: with opacity 0, as ipyleaflet leaves it, it would go on asking for tiles.
@@ -161,6 +164,16 @@ async function build(model, el, signal) {
       tiles.off("change:opacity", redraw);
     });
     return layer;
+  }
+
+  // The order is that of the trait: the cards' and, from the top down, the pictures'.
+  function move(id, step) {
+    const order = [...model.get("layers")];
+    const from = order.findIndex((described) => described.id === id);
+    const to = from + step;
+    if (to < 0 || to >= order.length) return;
+    order.splice(to, 0, ...order.splice(from, 1));
+    set({ layers: order });
   }
 
   function outside({ bbox }) {

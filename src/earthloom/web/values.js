@@ -20,9 +20,19 @@ export async function valueRow({ name, point, legend, bbox, headers }, { lat, lo
     return { name, note: within ? "masked or no data" : "outside the data" };
   }
   const value = numbers.length === 1 ? numbers[0] : null;
-  const shown = numbers.slice(0, 4).map((number) => significant(number));
-  const text = shown.join("  ") + (numbers.length > 4 ? " \u2026" : "");
-  return { name, value, text, colour: colourOf(legend, value), unit: legend?.unit };
+  return { name, value, text: textOf(numbers), colour: colourOf(legend, value), unit: legend?.unit, dates: datesOf(answer) };
+}
+
+const textOf = (numbers) => numbers.slice(0, 4).map((number) => significant(number)).join("  ") + (numbers.length > 4 ? " \u2026" : "");
+
+// Of several dates each with its values, the newest first: [["2020-06-01", "0.1  0.2"]]; without any, the text is null.
+function datesOf({ dims, labels, values }) {
+  if (dims[0] !== "t" || values.length < 2) return null;
+  const rows = values.map((one, i) => {
+    const numbers = [one].flat();
+    return [labels.t[i].slice(0, 10), numbers.every((number) => number == null) ? null : textOf(numbers)];
+  });
+  return rows.reverse();
 }
 
 // The values as the map shows them: of several dates the newest that has one, for each band.

@@ -16,6 +16,7 @@ import ipywidgets
 import numpy as np
 
 from earthloom.base.errors import EarthloomError, InvalidArgument, NotFound
+from earthloom.base.grid import MAX_ZOOM
 from earthloom.chain.build import Chain
 from earthloom.chain.collection import ImageCollection
 from earthloom.chain.session import current
@@ -39,6 +40,7 @@ LAYER, SHADOWS = "Terrain", "Shaded relief"
 MODES = (("Elevation", "elevation"), ("Hillshade", "hillshade"), ("Slope", "slope"), ("Aspect", "aspect"))
 _CSS = Path(__file__).with_name("dem.css").read_text("utf-8")
 _SAMPLES = 256  # elevations across the map, from which a range is chosen
+_CLOSER = 2  # levels of zoom
 _RANGE = (1, 99)  # percentiles of them
 
 
@@ -195,8 +197,7 @@ class Terrain(ipywidgets.Box):  # type: ignore[misc]
         self._parameters = box()
         self.children = [
             ipywidgets.HTML(f"<style>{style('tokens', 'look')}{_CSS}</style><h3>Terrain</h3>"),
-            box([source, self.go]),
-            box([_heading("Show"), self.mode, self._thumbnails]),
+            box([source, self.go, _heading("Show"), self.mode, self._thumbnails]),
             box([_heading("Settings"), self._parameters]),
             box([_heading("Values at a place"), self.identify, places]),
             self.notice,
@@ -212,9 +213,9 @@ class Terrain(ipywidgets.Box):  # type: ignore[misc]
         self.go.on_click(self.go_to_data)
 
     def _draw_modes(self) -> None:
-        """Small pictures of the modes: a tile of each at the centre of the map."""
+        """Small pictures of the modes: a tile of each at the centre of the map, closer than it, to lie within data."""
         lat, lon = self.map.center
-        tile = "/".join(map_tile(lat, lon, round(self.map.zoom)))
+        tile = "/".join(map_tile(lat, lon, min(round(self.map.zoom) + _CLOSER, MAX_ZOOM)))
         low, high = self.source.value.range
         rules = []
         with self._telling():

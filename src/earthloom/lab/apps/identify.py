@@ -17,7 +17,7 @@ from earthloom.lab.apps.terrain import point_of_compass
 from earthloom.lab.map import Map
 
 _PIN = (
-    '<svg width="26" height="34" viewBox="0 0 26 34">'
+    '<svg class="el-terrain-pin" width="26" height="34" viewBox="0 0 26 34">'
     '<path d="M13 33S2 20.5 2 12.5a11 11 0 0 1 22 0C24 20.5 13 33 13 33z" fill="#0a6494" stroke="#fff" '
     'stroke-width="1.8"/><circle cx="13" cy="12.5" r="4.5" fill="#fff"/></svg>'
 )
