@@ -8,7 +8,6 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from earthloom.stores.open import open_store as open_by_url
 from earthloom.stores.protocol import Store
 from earthloom.stores.redis import RedisStore
 from earthloom.testing.stores import GRAPH, StoreTests
@@ -57,14 +56,14 @@ class TestRedis(StoreTests):
         store.touch("k")
         assert store.get("k") == GRAPH
 
-    def test_a_store_that_forgets_is_told_at_the_start(self, redis_server, tmp_path, caplog) -> None:
+    def test_a_store_that_forgets_is_told_at_the_start(self, store: Store, redis_server, caplog) -> None:
         with redis.Redis.from_url(redis_server.url) as client:
             with caplog.at_level(logging.WARNING, "earthloom"):
-                open_by_url(redis_server.url, tmp_path).close()
+                store.check()
                 assert not caplog.records
                 client.config_set("appendonly", "no")
                 try:
-                    open_by_url(redis_server.url, tmp_path).close()
+                    store.check()
                 finally:
                     client.config_set("appendonly", "yes")
             assert "appendonly yes" in caplog.text

@@ -14,6 +14,7 @@ from earthloom.cli.demo import demo
 from earthloom.cli.doctor import doctor
 from earthloom.cli.ingest import ingest
 from earthloom.cli.serve import serve
+from earthloom.cli.store import store
 from earthloom.cli.token import token
 
 _ENGINE_PACKAGES = {"fastapi", "starlette", "uvicorn", "pydantic_settings", "rasterio", "numba", "shapely", "pyarrow"}
@@ -63,5 +64,6 @@ def options(
 
 for command in (demo, serve, ingest, doctor):
     app.command()(command)
+app.add_typer(store, name="store")
 app.add_typer(token, name="token")
 app.add_typer(collection, name="collection")

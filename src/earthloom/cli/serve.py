@@ -37,6 +37,10 @@ def serve(
     allowed_hosts: Annotated[
         str | None, typer.Option(help="Names under which it is asked, with commas: behind a proxy, the public one.")
     ] = None,
+    store: Annotated[
+        str | None, typer.Option(help="Where chains are kept: a file, redis://, rediss:// or postgresql://.")
+    ] = None,
+    store_days: Annotated[float | None, typer.Option(help="How long a chain stays that nobody uses [days].")] = None,
     trusted_proxies: Annotated[
         str | None, typer.Option(help="Addresses or networks of proxies whose X-Forwarded-* are believed.")
     ] = None,
@@ -59,6 +63,8 @@ def serve(
         cache_bytes=cache_bytes,
         places=places,
         allowed_hosts=allowed_hosts,
+        store=store,
+        store_days=store_days,
         trusted_proxies=trusted_proxies,
     )
     access = Access(Tokens(settings.data), shared=settings.shared, own=own or "")
@@ -86,7 +92,14 @@ def serve(
         from earthloom.server.version import VERSION
 
         code = 0
-        engine = open_engine(settings.data, places=settings.places, cache_bytes=settings.cache_bytes, sandbox=sandbox)
+        engine = open_engine(
+            settings.data,
+            places=settings.places,
+            cache_bytes=settings.cache_bytes,
+            store=settings.store,
+            store_days=settings.store_days,
+            sandbox=sandbox,
+        )
         try:
             # Before the first request: a user's first tile must not wait for a compiler.
             engine.warm()

@@ -34,8 +34,9 @@ from earthloom.raster.reader import Reader
 from earthloom.sandbox.function import Function
 from earthloom.sandbox.sandbox import Sandbox
 from earthloom.sandbox.settings import SandboxSettings
+from earthloom.stores.open import DEFAULT_DAYS, open_store
 from earthloom.stores.protocol import Store
-from earthloom.stores.sqlite import SqliteStore
+from earthloom.stores.uses import Uses
 
 PLANS, SELECTIONS, STYLES, FUNCTIONS = 1000, 200, 2000, 2000  # kept in memory
 
@@ -60,6 +61,7 @@ class Engine:
         sandbox: SandboxSettings | None = None,
     ) -> None:
         self.catalogue, self.reader, self.store, self.places = catalogue, reader, store, places
+        self.uses = Uses(store)
         self.sandbox = Sandbox(sandbox)
         self.plans: Lru[str, Plan] = Lru(PLANS)
         self.selections: Lru[str, Selection] = Lru(SELECTIONS)
@@ -116,6 +118,7 @@ class Engine:
         plan = self.plans.get(key)
         if plan is None or (plan.revision is not None and plan.revision != self.revisions(plan)):
             return None
+        self.uses.note(key)
         return plan
 
     def functions(self, key: str) -> tuple[Function, ...]:
@@ -131,6 +134,7 @@ class Engine:
         graph = self.store.get(key)
         if graph is None:
             raise no_chain(key)
+        self.uses.note(key)
         return graph
 
     def collections(self) -> list[dict[str, Any]]:
@@ -243,7 +247,7 @@ class Engine:
 
     def close(self) -> None:
         """Close files and databases, and end the users' functions."""
-        for part in (self.sandbox, self.catalogue, self.reader, self.store):
+        for part in (self.uses, self.sandbox, self.catalogue, self.reader, self.store):
             close = getattr(part, "close", None)
             if close is not None:
                 close()
@@ -259,6 +263,8 @@ def open_engine(
     *,
     places: Path | None = None,
     cache_bytes: int | None = None,
+    store: str | None = None,
+    store_days: float = DEFAULT_DAYS,
     sandbox: SandboxSettings | None = None,
 ) -> Engine:
     """The engine of a data folder, made where it is not there.
@@ -266,19 +272,23 @@ def open_engine(
     Parameters
     ----------
     data
-        Folder with catalogue.sqlite and chains.sqlite.
+        Folder of catalogue.sqlite.
     places
         Folder with the files of places; None takes `places` in the data folder.
     cache_bytes
         Limit of the decoded blocks in memory; None takes a quarter of the machine's.
+    store, store_days
+        Where chains are kept and how long, see `open_store`; None takes chains.sqlite in the data folder.
     sandbox
         Limits of the users' own functions; None takes the defaults.
     """
     data.mkdir(parents=True, exist_ok=True)
+    chains = open_store(store, data, store_days)
+    chains.check()
     return Engine(
         catalogue=SqliteCatalogue(data / "catalogue.sqlite"),
         reader=MosaicReader(cache_bytes=cache_bytes),
-        store=SqliteStore(data / "chains.sqlite"),
+        store=chains,
         places=Places(places or data / "places"),
         sandbox=sandbox,
     )

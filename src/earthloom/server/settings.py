@@ -8,10 +8,14 @@
 | places | `--places` | `EARTHLOOM_PLACES` | none: no place is known by name |
 | cache_bytes | `--cache-bytes` | `EARTHLOOM_CACHE_BYTES` | the engine's own limit for decoded blocks |
 | allowed_hosts | `--allowed-hosts` | `EARTHLOOM_ALLOWED_HOSTS` | on loopback its names; beyond, all |
+| store | `--store` | `EARTHLOOM_STORE` | chains.sqlite in the data folder |
+| store_days | `--store-days` | `EARTHLOOM_STORE_DAYS` | 90 |
 | trusted_proxies | `--trusted-proxies` | `EARTHLOOM_TRUSTED_PROXIES` | 127.0.0.0/8,::1 |
 
 `allowed_hosts`: names, separated by commas, under which the server is asked (`Host`), beside those of loopback. A
 server that is given one is shared, as one that listens beyond loopback is: each request needs a token.
+`store`: path of a SQLite file, `redis://`, `rediss://` or `postgresql://`; `store_days`: how long a chain stays that
+nobody uses. `docs/how-to/stores.md` says more.
 `trusted_proxies`: addresses or networks from where `X-Forwarded-Proto`, `-Host` and `-Prefix` are believed.
 
 What one name may ask, and what is written of it:
@@ -92,6 +96,8 @@ class Settings(BaseSettings):
     places: Path | None = Field(default=None, description="Folder of the files with place names and outlines.")
     cache_bytes: int | None = Field(default=None, gt=0, description="Limit of the cache of decoded blocks [bytes].")
     allowed_hosts: Names = Field(default=(), description="Names under which the server is asked.")
+    store: str | None = Field(default=None, repr=False, description="Where chains are kept: a file's path, or a URL.")
+    store_days: float = Field(default=90, gt=0, le=36500, description="How long a chain stays that nobody uses [days].")
     trusted_proxies: Networks = Field(
         default=(IPv4Network("127.0.0.0/8"), IPv6Network("::1")), description="From where X-Forwarded-* are believed."
     )

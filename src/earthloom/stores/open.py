@@ -15,9 +15,7 @@ LIBRARIES = {"redis": "redis", "rediss": "redis", "postgresql": "psycopg"}  # by
 
 
 def open_store(address: str | None, data: Path, days: float = DEFAULT_DAYS) -> Store:
-    """The store at an address.
-
-    A server that is away is told to the log, not refused: the store heals when it comes back.
+    """The store at an address. A server of its own is first asked when it is needed, and may be away until then.
 
     Parameters
     ----------
@@ -61,11 +59,7 @@ def _open_remote(scheme: str, address: str, days: float) -> Store:
     if scheme == "postgresql":
         from earthloom.stores.postgres import PostgresStore
 
-        postgres = PostgresStore(address, name)
-        postgres.check()
-        return postgres
+        return PostgresStore(address, name)
     from earthloom.stores.redis import RedisStore
 
-    redis = RedisStore(address, name, days)
-    redis.check()
-    return redis
+    return RedisStore(address, name, days)

@@ -41,6 +41,11 @@ class PostgresStore:
         `postgresql://[user:password@]host:port/database`, with options as libpq knows them.
     name
         The address as errors show it, without the password.
+
+    Raises
+    ------
+    InvalidArgument
+        If the address cannot be read.
     """
 
     def __init__(self, url: str, name: str) -> None:

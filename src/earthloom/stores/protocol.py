@@ -47,6 +47,10 @@ class Store(Protocol):
         """Keep a record as another store gave it, if its key is not there; whether it was not."""
         ...
 
+    def check(self) -> None:
+        """Tell the log what an operator should know at the start: a store that is away, or one that forgets."""
+        ...
+
     def close(self) -> None:
         """Let go of files and connections; the store cannot be used afterwards."""
         ...

@@ -17,7 +17,7 @@ from redis.retry import Retry
 from earthloom.base.errors import Unavailable
 from earthloom.base.log import log
 from earthloom.stores.record import Record, now_ms, text_of
-from earthloom.stores.remote import unavailable
+from earthloom.stores.remote import bad_address, unavailable
 
 PREFIX = "earthloom:chain:"
 TIMEOUT_S = 2
@@ -70,6 +70,11 @@ class RedisStore:
         The address as errors show it, without the password.
     days
         How long a key stays that nobody uses [days].
+
+    Raises
+    ------
+    InvalidArgument
+        If the address cannot be read.
     """
 
     def __init__(self, url: str, name: str, days: float) -> None:
@@ -78,9 +83,13 @@ class RedisStore:
         # One more try at once: a connection that lay idle may have been cut by a restart. A slow answer is not asked
         # for again, for that would only double the wait.
         retry = Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,))
-        self._redis = redis.Redis.from_url(
-            url, decode_responses=True, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S, retry=retry
-        )
+        try:
+            self._redis = redis.Redis.from_url(
+                url, decode_responses=True, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S, retry=retry
+            )
+            self._redis.connection_pool.make_connection()  # without connecting: only to see that it knows the options
+        except (ValueError, TypeError):
+            raise bad_address(url.partition(":")[0]) from None
         self._keep, self._touch, self._pin, self._clean = map(
             self._redis.register_script, (_KEEP, _TOUCH, _PIN, _CLEAN)
         )

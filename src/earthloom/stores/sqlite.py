@@ -111,6 +111,9 @@ class SqliteStore:
         with self._writing() as db:
             return db.execute("insert into chain values (?, ?, ?, ?, ?) on conflict do nothing", row).rowcount > 0
 
+    def check(self) -> None:
+        """Tell the log what an operator should know at the start: nothing, for the file is open."""
+
     def close(self) -> None:
         """Close the file; the store cannot be used afterwards."""
         with self._lock:
