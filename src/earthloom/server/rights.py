@@ -136,7 +136,7 @@ class Hide:
                 raise no_chain(key)
         _, found, rest = path.partition("/collections/")
         named = {rest.partition("/")[0]} if found and rest else set()
-        if scope["method"] == "POST":
+        if scope["method"] not in ("GET", "HEAD", "OPTIONS"):
             body = await whole_body(receive)
             named |= _loaded(body)
             receive = replay(body, receive)
