@@ -144,3 +144,18 @@ def test_labels_of_classes_are_text_in_a_legend(http: Any, one_band: Callable[..
         ("#00ff00", "0.502"),
         ("#aa7700", "1"),
     ]
+
+
+@pytest.mark.parametrize("path", ["/processes", "/collections"])
+def test_long_json_is_sent_packed_to_who_takes_it(http: Any, path: str) -> None:
+    plain = http.get(path, headers={"Accept-Encoding": "identity"})
+    packed = http.get(path, headers={"Accept-Encoding": "gzip"})
+    assert "content-encoding" not in plain.headers
+    assert packed.headers["content-encoding"] == "gzip"
+    assert int(packed.headers["content-length"]) < int(plain.headers["content-length"]) / 2
+    assert packed.json() == plain.json()
+
+
+@pytest.mark.parametrize("path", ["/health", "/preview/{}.png", "/tiles/{}/16/36799/23522.png"])
+def test_what_is_short_or_packed_already_is_sent_as_it_is(http: Any, key: str, path: str) -> None:
+    assert "content-encoding" not in http.get(path.format(key), headers={"Accept-Encoding": "gzip"}).headers

@@ -137,3 +137,25 @@ def test_a_slow_layer_does_not_starve_a_quick_one(
     askers.hang_up()
     assert left > 40, "the slow ones were through before: nothing is shown"
     assert sorted(waits)[1] < 10 * alone
+
+
+@pytest.mark.slow
+def test_who_asks_for_too_much_is_told_to_come_again(
+    own_data: Path, start_server: Callable[..., AbstractContextManager[str]], asker: Any, slow: Callable[[float], Graph]
+) -> None:
+    told = []
+
+    def ask(i: int) -> int:
+        while True:
+            answer = client.get(f"/tiles/{key}/{Z}/{X + i % 16}/{Y + i // 16}.npy")
+            if answer.status_code != 503:
+                return int(answer.status_code)
+            told.append((answer.json()["code"], int(answer.headers["retry-after"])))
+            time.sleep(told[-1][1])  # as the map does
+
+    with start_server(own_data, "--queue", "4") as url, asker(url) as client, ThreadPoolExecutor(CORES + 20) as threads:
+        key = client.keep(slow(0.3))
+        assert list(threads.map(ask, range(CORES + 20))) == [200] * (CORES + 20)
+        assert _metric(client, 'earthloom_tiles_total{outcome="busy"}') == len(told) > 0
+    assert {code for code, _ in told} == {"busy"}
+    assert all(after > 0 for _, after in told)

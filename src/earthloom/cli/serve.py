@@ -34,6 +34,7 @@ def serve(
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = None,
     cache_bytes: Annotated[int | None, typer.Option(help="Limit of the cache of decoded blocks [bytes].")] = None,
     places: Annotated[Path | None, typer.Option(help="Folder of the place names' files.")] = None,
+    queue: Annotated[int | None, typer.Option(help="How many tiles may wait; who asks for more comes again.")] = None,
     allowed_hosts: Annotated[
         str | None, typer.Option(help="Names under which it is asked, with commas: behind a proxy, the public one.")
     ] = None,
@@ -62,6 +63,7 @@ def serve(
         port=port,
         cache_bytes=cache_bytes,
         places=places,
+        queue=queue,
         allowed_hosts=allowed_hosts,
         store=store,
         store_days=store_days,
@@ -113,7 +115,7 @@ def serve(
             # Beside the first answers: loading all libraries takes seconds, and most chains need none of them.
             threading.Thread(target=_start, args=(engine.sandbox,), name="sandbox-start", daemon=True).start()
             config = uvicorn.Config(
-                create_app(engine, access, hosts, people, settings.trusted_proxies),
+                create_app(engine, access, hosts, people, settings.trusted_proxies, settings.queue),
                 proxy_headers=False,  # the guard reads them
                 log_config=None,
                 log_level="warning",

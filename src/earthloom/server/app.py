@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Router
 from starlette.types import ASGIApp
 
@@ -14,18 +15,27 @@ from earthloom.engine.engine import Engine
 from earthloom.server import capabilities, chains, collections, errors, functions, health, metrics, points, tiles
 from earthloom.server.access import Access, SignIn
 from earthloom.server.addresses import Network
-from earthloom.server.context import Context
+from earthloom.server.context import CORES, Context
 from earthloom.server.guard import LOOPBACK_ORIGINS, Guard
 from earthloom.server.limits import Limits
 from earthloom.server.metrics import Metrics
+from earthloom.server.npz import NPZ
+from earthloom.server.queue import FairQueue
 from earthloom.server.requestlog import LogRequests
 from earthloom.server.rights import Hide, Rights
-from earthloom.server.settings import PeopleOptions
+from earthloom.server.settings import DEFAULT_QUEUE, PeopleOptions
 from earthloom.server.version import VERSION
+
+GZIP_FROM_BYTES = 1000
 
 
 def create_app(
-    engine: Engine, access: Access, hosts: Sequence[str], people: PeopleOptions, proxies: Sequence[Network] = ()
+    engine: Engine,
+    access: Access,
+    hosts: Sequence[str],
+    people: PeopleOptions,
+    proxies: Sequence[Network] = (),
+    queue: int = DEFAULT_QUEUE,
 ) -> ASGIApp:
     """The ASGI application over an engine.
 
@@ -45,13 +55,18 @@ def create_app(
         What one name may ask for.
     proxies
         From where it is believed how a request reached them.
+    queue
+        How many plain tiles may wait for their turn.
     """
-    context = Context(engine, access, Metrics(engine.sandbox))
+    context = Context(engine, access, Metrics(engine.sandbox), FairQueue(CORES, queue))
     api = FastAPI(title="Earthloom", version=VERSION, docs_url=None, redoc_url=None)
     api.state.context = context
     for door in (chains, points, collections, functions, health, metrics, capabilities):
         api.include_router(door.router)
     errors.install(api)
+    # JSON and SVG. What is compressed already, and large arrays of floats, are sent as they are.
+    packed = ("image/png", NPZ)
+    api.add_middleware(GZipMiddleware, minimum_size=GZIP_FROM_BYTES, compresslevel=5, exclude_content_types=packed)
 
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from earthloom.base.errors import InvalidArgument
+from earthloom.engine.thumbnail import thumbnail
 from earthloom.server.body import OPENAPI, Document, Json
 from earthloom.server.context import TheEngine
 from earthloom.server.rights import WhoSees
@@ -25,6 +26,12 @@ def collections(engine: TheEngine, who: WhoSees) -> Response:
 def collection(id: str, engine: TheEngine) -> Response:
     """One collection, with its bands as ingested."""
     return Json(engine.collection(id))
+
+
+@router.get("/collections/{id}/thumbnail.png", responses={200: {"content": {"image/png": {}}}})
+def thumbnail_of(id: str, engine: TheEngine, size: Annotated[int, Query(ge=16, le=512)] = 256) -> Response:
+    """A small picture of a collection's newest items."""
+    return Response(thumbnail(engine, id, size), media_type="image/png", headers={"Cache-Control": "no-cache"})
 
 
 @router.post("/search", openapi_extra=OPENAPI)

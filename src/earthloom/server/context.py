@@ -34,7 +34,6 @@ CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os
 _EACH = CORES + 2
 _TENANTS = 16  # that can all be at work at once
 _WAIT_S = 10.0
-QUEUE = 1000  # plain tiles that may wait for their turn
 _KEYS = 10_000
 
 Result = TypeVar("Result")
@@ -47,7 +46,7 @@ class Context:
     engine: Engine
     access: Access
     metrics: Metrics
-    queue: FairQueue = field(default_factory=partial(FairQueue, CORES, QUEUE))
+    queue: FairQueue
     jobs: Jobs = field(default_factory=Jobs)
     functions: ThreadPoolExecutor = field(default_factory=partial(ThreadPoolExecutor, _EACH * _TENANTS, "functions"))
     admission: Admission = field(default_factory=partial(Admission, _EACH, _WAIT_S))

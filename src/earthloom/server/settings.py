@@ -7,11 +7,13 @@
 | port | `--port` | `EARTHLOOM_PORT` | 8642; 0 takes a free one |
 | places | `--places` | `EARTHLOOM_PLACES` | none: no place is known by name |
 | cache_bytes | `--cache-bytes` | `EARTHLOOM_CACHE_BYTES` | the engine's own limit for decoded blocks |
+| queue | `--queue` | `EARTHLOOM_QUEUE` | 1000 |
 | allowed_hosts | `--allowed-hosts` | `EARTHLOOM_ALLOWED_HOSTS` | on loopback its names; beyond, all |
 | store | `--store` | `EARTHLOOM_STORE` | chains.sqlite in the data folder |
 | store_days | `--store-days` | `EARTHLOOM_STORE_DAYS` | 90 |
 | trusted_proxies | `--trusted-proxies` | `EARTHLOOM_TRUSTED_PROXIES` | 127.0.0.0/8,::1 |
 
+`queue`: tiles of plain chains that may wait for their turn; those that are more are told to come again (503).
 `allowed_hosts`: names, separated by commas, under which the server is asked (`Host`), beside those of loopback. A
 server that is given one is shared, as one that listens beyond loopback is: each request needs a token.
 `store`: path of a SQLite file, `redis://`, `rediss://` or `postgresql://`; `store_days`: how long a chain stays that
@@ -68,6 +70,7 @@ from earthloom.sandbox.settings import Level, SandboxSettings
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 DEFAULT_PORT = 8642
+DEFAULT_QUEUE = 1000
 
 Names = Annotated[tuple[str, ...], NoDecode]  # not JSON: separated by commas
 Networks = Annotated[tuple[IPvAnyNetwork, ...], NoDecode]
@@ -95,6 +98,7 @@ class Settings(BaseSettings):
     port: int = Field(default=DEFAULT_PORT, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     places: Path | None = Field(default=None, description="Folder of the files with place names and outlines.")
     cache_bytes: int | None = Field(default=None, gt=0, description="Limit of the cache of decoded blocks [bytes].")
+    queue: int = Field(default=DEFAULT_QUEUE, ge=0, description="Plain tiles that may wait for their turn.")
     allowed_hosts: Names = Field(default=(), description="Names under which the server is asked.")
     store: str | None = Field(default=None, repr=False, description="Where chains are kept: a file's path, or a URL.")
     store_days: float = Field(default=90, gt=0, le=36500, description="How long a chain stays that nobody uses [days].")
