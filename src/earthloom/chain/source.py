@@ -208,8 +208,9 @@ def _check_same(function: FunctionType, text: str) -> None:
 def _traits(code: CodeType) -> tuple[Any, ...]:
     """What two compilations of one text have in common, wherever it stands: names and numbers."""
     names = {*code.co_names, *code.co_varnames, *code.co_freevars, *code.co_cellvars}
-    place = code.co_firstlineno if "__firstlineno__" in names else None  # of a class, from Python 3.13 on
-    numbers = [repr(c) for c in code.co_consts if isinstance(c, int | float | complex) and c != place]
+    # From Python 3.13 on the number of its line is one of those of a class.
+    placed = "__firstlineno__" in names
+    numbers = [] if placed else [repr(c) for c in code.co_consts if isinstance(c, int | float | complex)]
     return names, numbers, [_traits(c) for c in code.co_consts if isinstance(c, CodeType)]
 
 
