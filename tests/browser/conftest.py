@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, TimeoutError
+from playwright.sync_api import Browser, Locator, Page, Route, TimeoutError
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -156,16 +156,28 @@ class Notebook:
 
 
 @pytest.fixture
-def open_notebook(chromium: Browser, demo: Demo) -> Iterator[Callable[[str], Notebook]]:
-    """The function that opens a notebook of the demo by name."""
+def open_notebook(chromium: Browser, demo: Demo) -> Iterator[Callable[..., Notebook]]:
+    """The function that opens a notebook of the demo by name; in the dark theme, if asked."""
     pages: list[Page] = []
 
-    def opened(name: str) -> Notebook:
+    def opened(name: str, dark: bool = False) -> Notebook:
         # So high that JupyterLab, which keeps only cells in view in the page, keeps all.
         page = chromium.new_page(viewport={"width": 1280, "height": 4000})
         pages.append(page)
+        if dark:
+            page.route(re.compile(r"/lab/api/settings\b"), _dark)
         return Notebook(page, demo, name)
 
     yield opened
     for page in pages:
         page.close()
+
+
+def _dark(route: Route) -> None:
+    """The settings of themes, as if the user had chosen the dark one: nothing is saved in the user's own."""
+    answer = route.fetch()
+    document = answer.json()
+    for settings in document.get("settings", [document]):
+        if settings["id"] == "@jupyterlab/apputils-extension:themes":
+            settings |= {"raw": '{"theme": "JupyterLab Dark"}'}
+    route.fulfill(response=answer, json=document)
