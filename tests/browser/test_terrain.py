@@ -72,6 +72,8 @@ def test_the_panel_changes_the_map_and_the_marker_tells_values(
     page.mouse.up()
     expect(card).not_to_have_text(first)
     expect(card).to_contain_text("elevation")
+    panel.get_by_text("The chain behind this picture").click()
+    expect(panel.locator("pre")).to_contain_text("aspect")
     picture("aspect")
 
     panel.get_by_role("button", name="Elevation").click()

@@ -85,6 +85,20 @@ def test_every_setting_changes_the_layer_in_its_place(panel: Terrain) -> None:
     assert [other for other in panel.map.layers if other.name == "Terrain"] == [layer]
 
 
+def test_what_does_not_change_is_left_alone_and_the_chain_is_told(panel: Terrain) -> None:
+    sent: list[str] = []
+    for layer in panel.map.layers:
+        layer.send = lambda *_, name=layer.name: sent.append(name)  # what makes the browser ask for tiles again
+    before = shown(panel, "Shaded relief")
+    panel.palette.value = "Viridis"
+    assert shown(panel, "Shaded relief") == before
+    panel.relief.value = False
+    assert sent == []
+    assert "color viridis, 100 to 2300" in panel.steps.value
+    panel.mode.value = "slope"
+    assert "slope" in panel.steps.value
+
+
 def test_only_the_settings_of_the_mode_are_seen(panel: Terrain) -> None:
     def seen() -> str:
         return " ".join(

@@ -164,6 +164,7 @@ class Terrain(ipywidgets.Box):  # type: ignore[misc]
         self.identify = ipywidgets.ToggleButton(description="Identify")
         self.go = ipywidgets.Button(description="Go to the data")
         self.notice = ipywidgets.HTML()
+        self.steps = ipywidgets.HTML()
         self._thumbnails = ipywidgets.HTML()
         self._thumbnails.layout.display = "none"
 
@@ -199,7 +200,7 @@ class Terrain(ipywidgets.Box):  # type: ignore[misc]
             ipywidgets.HTML(f"<style>{style('tokens', 'look')}{_CSS}</style><h3>Terrain</h3>"),
             box([source, self.go, _heading("Show"), self.mode, self._thumbnails]),
             box([_heading("Settings"), self._parameters]),
-            box([_heading("Values at a place"), self.identify, places]),
+            box([_heading("Values at a place"), self.identify, places, self.steps]),
             self.notice,
         ]
 
@@ -244,11 +245,20 @@ class Terrain(ipywidgets.Box):  # type: ignore[misc]
         with self._telling():
             if settings.low >= settings.high:
                 raise InvalidArgument("The first elevation is not less than the second.", hint='See "From" and "To".')
-            self.map.add(self.chain, name=LAYER)
+            chain = self.chain
+            self._put(chain, LAYER)
             if settings.mode == "elevation" and self.relief.value:
-                self.map.add(shadows(self._heights), name=SHADOWS)
+                self._put(shadows(self._heights), SHADOWS)
             elif any(layer.name == SHADOWS for layer in self.map.layers):
                 self.map.remove(SHADOWS)
+            self.steps.value = (
+                f"<details><summary>The chain behind this picture</summary><pre>{escape(repr(chain))}</pre></details>"
+            )
+
+    def _put(self, chain: Chain, name: str) -> None:
+        """Show a chain, unless the layer shows it already: then its tiles would be asked for once more."""
+        if not any(layer.name == name and f"/{chain.key}/" in layer.url for layer in self.map.layers):
+            self.map.add(chain, name=name)
 
     def _change_source(self, _: Any) -> None:
         source: Source = self.source.value
