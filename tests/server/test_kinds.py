@@ -146,6 +146,22 @@ def test_labels_of_classes_are_text_in_a_legend(http: Any, one_band: Callable[..
     ]
 
 
+@pytest.mark.parametrize("kind", ["ramp", "rgb", "classes"])
+@pytest.mark.parametrize("x", [X, X + 1, X + 9], ids=["full", "edge", "empty"])
+def test_webp_shows_what_png_shows(
+    http: Any, kind: str, x: int, one_band: Callable[..., Graph], series: Callable[..., Graph]
+) -> None:
+    if kind == "rgb":
+        key = http.keep(series("sentinel2-series", ["B04", "B03", "B02"], "2020-08-01", "2020-09-01"))
+    else:
+        key = http.keep(one_band("sentinel2-series", "B04" if kind == "ramp" else "SCL", "2020-08-01", "2020-09-01"))
+    png, webp = (http.get(f"/tiles/{key}/{Z}/{x}/{Y}.{form}") for form in ("png", "webp"))
+    assert webp.headers["content-type"] == "image/webp"
+    seen, expected = (Image.open(io.BytesIO(answer.content)) for answer in (webp, png))
+    assert seen.format == "WEBP"
+    np.testing.assert_array_equal(np.asarray(seen.convert("RGBA")), np.asarray(expected.convert("RGBA")))
+
+
 @pytest.mark.parametrize("path", ["/processes", "/collections"])
 def test_long_json_is_sent_packed_to_who_takes_it(http: Any, path: str) -> None:
     plain = http.get(path, headers={"Accept-Encoding": "identity"})

@@ -24,6 +24,7 @@ from earthloom.engine.plan import plan_for
 from earthloom.engine.selection import selection_for
 from earthloom.engine.stretch import style_for
 from earthloom.engine.views import etag, tile_grid
+from earthloom.engine.webp import encode_webp
 from earthloom.server.access import tenant
 from earthloom.server.addresses import address
 from earthloom.server.body import Json
@@ -31,9 +32,15 @@ from earthloom.server.context import Context
 from earthloom.server.queue import Gone
 from earthloom.server.tokens import LOCAL
 
-Kind = Literal["png", "npy", "tif"]
+Kind = Literal["png", "webp", "npy", "tif"]
+PICTURES = ("png", "webp")
 NOBODY = 499  # as nginx logs it; nobody reads this answer
-MEDIA = {"png": "image/png", "npy": "application/x-npy", "tif": "image/tiff; application=geotiff"}
+MEDIA = {
+    "png": "image/png",
+    "webp": "image/webp",
+    "npy": "application/x-npy",
+    "tif": "image/tiff; application=geotiff",
+}
 _KINDS = " or ".join(f".{kind}" for kind in MEDIA)
 
 
@@ -68,8 +75,8 @@ def get_tile(
     size_px
         Pixels on each side; with 512 the same extent is twice as fine.
     kind
-        `png` is the painted picture, `npy` the values before colour, (t, bands, y, x) or fewer, `tif` the same values
-        as a GeoTIFF.
+        `png` and `webp` are the painted picture, `npy` the values before colour, (t, bands, y, x) or fewer, `tif` the
+        same values as a GeoTIFF.
     known
         The header `If-None-Match`: tags of the pictures that the asker has.
     tenant
@@ -79,24 +86,24 @@ def get_tile(
     grid = tile_grid(z, x, y, size_px)
     plan = plan_for(engine, key, tenant)
     selection = selection_for(engine, plan)
-    style = style_for(engine, plan, selection, tenant) if kind == "png" else None
+    style = style_for(engine, plan, selection, tenant) if kind in PICTURES else None
     tag = f'"{etag(engine, plan, selection, style, grid)}"'
     clock.lap("plan")
     if _matches(tag, known):
         return Tile(tag, None, clock.text())
-    cube = evaluate(plan, grid, selection, engine, shown=kind == "png", tenant=tenant)
+    cube = evaluate(plan, grid, selection, engine, shown=style is not None, tenant=tenant)
     clock.lap("evaluate")
     if style is None:
         return Tile(tag, encode_npy(cube.values) if kind == "npy" else encode_geotiff(cube), clock.text())
     picture = paint(cube, style)
     clock.lap("paint")
-    body = encode(picture)
+    body = encode(picture) if kind == "png" else encode_webp(picture)
     clock.lap("encode")
     return Tile(tag, body, clock.text())
 
 
 async def tile(context: Context, request: Request) -> Response:
-    """`/tiles/{key}/{z}/{x}/{y}.png`, `.npy` and `.tif`; with `{y}@2x` of 512 pixels."""
+    """`/tiles/{key}/{z}/{x}/{y}.png`, `.webp`, `.npy` and `.tif`; with `{y}@2x` of 512 pixels."""
     path = request.path_params
     row, _, kind = path["y"].rpartition(".")
     if kind not in MEDIA:
