@@ -91,6 +91,7 @@ def serve(
 
         from earthloom.engine.engine import open_engine
         from earthloom.server.app import create_app
+        from earthloom.server.shares import Shares
         from earthloom.server.version import VERSION
 
         code = 0
@@ -115,7 +116,9 @@ def serve(
             # Beside the first answers: loading all libraries takes seconds, and most chains need none of them.
             threading.Thread(target=_start, args=(engine.sandbox,), name="sandbox-start", daemon=True).start()
             config = uvicorn.Config(
-                create_app(engine, access, hosts, people, settings.trusted_proxies, settings.queue),
+                create_app(
+                    engine, access, hosts, Shares(settings.data), people, settings.trusted_proxies, settings.queue
+                ),
                 proxy_headers=False,  # the guard reads them
                 log_config=None,
                 log_level="warning",

@@ -2,15 +2,15 @@
 // address is asked once more for the reason; the tile itself is hatched, because it must not look like "no data".
 import { reasonOf } from "./errors.js";
 
-const picture = (inside) =>
+const svg = (inside) =>
   `data:image/svg+xml,${encodeURIComponent(`<svg xmlns="http://www.w3.org/2000/svg" width="256" height="256">${inside}</svg>`)}`;
-const HATCH = picture(
+export const HATCH = svg(
   '<defs><pattern id="p" width="16" height="16" patternUnits="userSpaceOnUse">' +
     '<path d="M-4 4l8-8M0 16L16 0M12 20l8-8" stroke="#ad2e12" stroke-opacity=".5"/></pattern></defs>' +
     '<rect width="256" height="256" fill="#fff" fill-opacity=".3"/><rect width="256" height="256" fill="url(#p)"/>' +
     '<rect x=".5" y=".5" width="255" height="255" fill="none" stroke="#ad2e12" stroke-opacity=".65"/>',
 );
-const EMPTY = picture(""); // while a busy server lets a tile wait
+export const EMPTY = svg(""); // while a busy server lets a tile wait
 
 // layer: a Leaflet TileLayer, whose address has {z}, {x}, {y} and may have a query. Gives { stop, retry }.
 export function hearTiles(layer, watch) {
@@ -91,8 +91,12 @@ async function reasonFor(url) {
   } catch {
     return { code: "unavailable", reason: "the server does not answer" };
   }
-  if (response.ok) return { code: "", reason: "" };
+  return response.ok ? { code: "", reason: "" } : refusal(response);
+}
+
+// Why the server gave no tile.
+export async function refusal(response) {
   const error = await response.json().catch(() => null);
   const after = Number(response.headers.get("Retry-After") ?? error?.where?.retry_after);
-  return { ...reasonOf(error, response.status), after: response.status === 503 && after > 0 ? after : null };
+  return { ...reasonOf(error, response.status), after: [429, 503].includes(response.status) && after > 0 ? after : null };
 }
