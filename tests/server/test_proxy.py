@@ -154,7 +154,10 @@ def test_two_engines_give_the_same_bytes_and_one_that_dies_costs_no_tile(
     data, token = shared
     sign_in = {"Authorization": f"Bearer {token}"}
     with contextlib.ExitStack() as stack:
-        engines = [stack.enter_context(_engine(data)) for _ in range(2)]
+        # As on two hosts: a copy of the data folder for each, and one store.
+        store = stack.enter_context(_redis(need("redis-server"), tmp_path))
+        folders = [data, Path(shutil.copytree(data, tmp_path / "copy"))]
+        engines = [stack.enter_context(_engine(folder, "--store", store)) for folder in folders]
         replaced = {f"10.0.0.1{n + 1}:8642": urlsplit(url).netloc for n, (_, url) in enumerate(engines)}
         url = stack.enter_context(_nginx(need("nginx"), tmp_path, certificate, "two-hosts.conf", replaced))
         front = Front(url, certificate, tmp_path)
@@ -201,10 +204,19 @@ def _asked(front: Front, key: str) -> dict[str, set[str]]:
 
 
 @contextlib.contextmanager
-def _engine(data: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def _redis(program: str, folder: Path) -> Iterator[str]:
+    """A Redis that writes nothing down; its address."""
+    port = _free_port()
+    command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
+    with _running(command, folder, port):
+        yield f"redis://127.0.0.1:{port}/0"
+
+
+@contextlib.contextmanager
+def _engine(data: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """An engine that may be killed."""
     command = [sys.executable, "-m", "earthloom", "serve", "--port", "0", "--data", str(data)]
-    command += ["--allowed-hosts", "localhost", "--parent", str(os.getpid())]
+    command += ["--allowed-hosts", "localhost", "--parent", str(os.getpid()), *options]
     with (data / "engines.log").open("ab") as log:
         engine = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True)
     assert engine.stdout is not None
