@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,15 +91,21 @@ def _error(answer: httpx.Response) -> tuple[int, str]:
 def test_a_chain_over_a_restricted_collection_is_not_there_by_any_way(restricted: Shared, one_band: Make) -> None:
     anna, ben = restricted.anna, restricted.ben
     key = _key(anna, one_band(SERIES, "B04", colors=["red", "green"]))
+    routes = {
+        "/tiles/{key}/{z}/{x}/{y}": ["0/0/0.png", "0/0/0@2x.png", "0/0/0.npy", "0/0/0.tif"],
+        "/tiles/{key}/tilejson.json": [""],
+        "/point/{key}": ["?lon=22.152&lat=45.205&z=12"],
+        "/statistics/{key}": ["?bbox=22.1,45.2,22.2,45.3"],
+        "/preview/{key}.png": [""],
+        "/legend/{key}": [""],
+        "/legend/{key}.svg": [""],
+        "/chains/{key}": [""],
+        "/logs/{key}": [""],
+    }
+    known = anna.get("/openapi.json").json()["paths"]
+    assert {path for path, methods in known.items() if "{key}" in path and "get" in methods} <= set(routes)
     paths = [
-        f"/tiles/{key}/0/0/0.png",
-        f"/tiles/{key}/0/0/0.npy",
-        f"/tiles/{key}/tilejson.json",
-        f"/point/{key}?lon=22.152&lat=45.205&z=12",
-        f"/preview/{key}.png",
-        f"/legend/{key}",
-        f"/chains/{key}",
-        f"/logs/{key}",
+        path.replace("{z}/{x}/{y}", "").replace("{key}", key) + end for path, ends in routes.items() for end in ends
     ]
     nobodys = "0" * len(key)
     for path in paths:
@@ -111,6 +118,18 @@ def test_a_chain_over_a_restricted_collection_is_not_there_by_any_way(restricted
         # Word for word the answer for a chain that nobody has.
         assert ben.get(path).text == ben.get(path.replace(key, nobodys)).text.replace(nobodys, key)
     assert anna.get(paths[0]).status_code == 200
+
+
+def test_a_chain_that_the_store_has_forgotten_stays_hidden(shared: Shared, one_band: Make) -> None:
+    key = _key(shared.anna, one_band(SERIES, "B04", colors=["blue", "green"]))
+    tile = f"/tiles/{key}/0/0/0.png"
+    assert shared.anna.get(tile).status_code == 200
+    with closing(sqlite3.connect(shared.data / "chains.sqlite", timeout=10)) as store, store:
+        assert store.execute("delete from chain where key = ?", (key,)).rowcount == 1
+    _said("collection", "restrict", SERIES, "--to", "anna", data=shared.data)
+    # The server has it in memory, and draws it for those who may see it.
+    assert [client.get(tile).status_code for client in (shared.anna, shared.ben)] == [200, 404]
+    _said("collection", "open", SERIES, data=shared.data)
 
 
 def test_graphs_that_load_a_restricted_collection_find_none(
@@ -147,13 +166,31 @@ def test_a_restricted_collection_is_neither_listed_nor_near(restricted: Shared, 
 
     assert listed(anna) - listed(ben) == {SERIES}
     assert anna.get(f"/collections/{SERIES}").status_code == 200
-    for path in (f"/collections/{SERIES}", f"/collections/{SERIES}x", f"/collections/{SERIES.replace('-', '%2D')}"):
+    one = f"/collections/{SERIES}"
+    assert anna.get(f"{one}/thumbnail.png").status_code == 200
+    for path in (one, f"{one}x", f"{one}/thumbnail.png", one.replace("-", "%2D")):
         answer = ben.get(path)
         assert _error(answer) == (404, "not-found")
         assert SERIES not in answer.json()["near"]
     near = ben.post("/search", json={"process_graph": selection(SERIES + "x")}).json()
     assert SERIES not in near["near"]
     assert SERIES in anna.get(f"/collections/{SERIES}x").json()["near"]
+
+
+def test_the_page_lists_only_what_one_may_see(restricted: Shared, one_band: Make) -> None:
+    anna, ben = restricted.anna, restricted.ben
+    key = _key(anna, one_band(SERIES, "B08"))
+    body = {"key": key, "name": "Forest"}
+    assert _error(ben.post("/shared", json=body)) == (404, "not-found")
+    assert anna.post("/shared", json=body).json()["layers"][0]["key"] == key
+    assert key not in ben.get("/shared").text
+    assert key in anna.get("/shared").text
+    assert _error(ben.delete(f"/shared/{key}")) == (404, "not-found")
+    assert ben.get("/basemap").status_code == 200
+    _said("collection", "restrict", "basemap", "--to", "anna", data=restricted.data)
+    assert anna.get("/basemap").status_code == 200
+    assert _error(ben.get("/basemap")) == (404, "not-found")
+    _said("collection", "open", "basemap", data=restricted.data)
 
 
 def test_a_change_of_rights_counts_at_once(shared: Shared, one_band: Make) -> None:

@@ -17,7 +17,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from earthloom.base.errors import NotFound
 from earthloom.base.lru import Lru
+from earthloom.chain.graph import ordered
 from earthloom.chain.key import KEY_DIGITS
+from earthloom.chain.parse import parse
 from earthloom.engine.engine import Engine, no_chain
 from earthloom.server.access import Access
 from earthloom.server.datafile import DataFile
@@ -150,11 +152,16 @@ class Hide:
         """The collections that a chain reads; none if it is not kept here, which its route will say."""
         reads = self._reads.get(key)
         if reads is None:
-            try:
-                graph = self.engine.graph(key)
-            except NotFound:
-                return frozenset()
-            reads = frozenset(_loaded_by(graph))
+            # The plan first: it is drawn from as long as it is kept, also when the store has forgotten the chain.
+            plan = self.engine.plans.get(key)
+            if plan is not None:
+                reads = frozenset(source.query.collection for source in plan.sources.values())
+            else:
+                try:
+                    nodes = ordered(parse(self.engine.graph(key)))
+                except NotFound:
+                    return frozenset()
+                reads = frozenset(str(n.arguments.get("id")) for n in nodes if n.process_id == "load_collection")
             self._reads.put(key, reads)
         return reads
 
@@ -181,16 +188,15 @@ def _read(entry: Any) -> tuple[str, ...]:
 
 
 def _loaded(body: bytes) -> set[str]:
-    """The collections that any graph in a body loads; none if the body is no JSON, which its route will say."""
+    """The collections that any graph in a body loads, wherever it stands: rather too many than one too few.
+
+    None if the body is no JSON, which its route will say.
+    """
     try:
-        return _loaded_by(orjson.loads(body))
+        todo = [orjson.loads(body)]
     except orjson.JSONDecodeError:
         return set()
-
-
-def _loaded_by(document: Any) -> set[str]:
-    """The collections that any graph in a document loads, wherever it stands: rather too many than one too few."""
-    found, todo = set(), [document]
+    found = set()
     while todo:
         value = todo.pop()
         if isinstance(value, dict):
