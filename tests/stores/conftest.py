@@ -34,7 +34,7 @@ class RedisServer:
 
     def start(self) -> None:
         options = {"port": self.port, "bind": "127.0.0.1", "dir": self.folder, "appendonly": "yes", "save": ""}
-        options |= {"requirepass": PASSWORD, "logfile": self.folder / "redis.log"}
+        options |= {"appendfsync": "always", "requirepass": PASSWORD, "logfile": self.folder / "redis.log"}
         command = [self.program, *(part for name, value in options.items() for part in (f"--{name}", str(value)))]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
         with redis.Redis.from_url(self.url) as client:
