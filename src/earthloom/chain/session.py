@@ -67,6 +67,10 @@ class Session(Protocol):
         """Check a chain and keep it; its key."""
         ...
 
+    def share(self, key: str, name: str) -> str:
+        """Show a chain that is kept on the server's page, under a name; the address of the page, without a token."""
+        ...
+
     def collection(self, id: str) -> dict[str, Any]:
         """A collection as STAC document, with `bands` as ingested."""
         ...

@@ -95,6 +95,11 @@ class HttpSession:
         """Check a chain and keep it; its key."""
         return str(self.register(graph)["key"])
 
+    def share(self, key: str, name: str) -> str:
+        """Show a chain that is kept on the server's page, under a name; the address of the page, without a token."""
+        self._transport.post("/shared", {"key": key, "name": name})
+        return f"{self.url}/"
+
     def graph(self, key: str) -> Graph:
         """The process graph of a key."""
         return dict(self._json(self._transport.get(f"/chains/{_segment(key)}"))["process_graph"])

@@ -139,6 +139,35 @@ class Map(ipyleaflet.Map):  # type: ignore[misc]
         """
         return super().remove(self._layer(item) if isinstance(item, str) else item)
 
+    def share(self, item: Any, name: str | None = None) -> str:
+        """Show a layer on the page of the server, to all who may ask it; there it stays when this notebook is closed.
+
+        Parameters
+        ----------
+        item
+            A chain, a layer that `add` gave, or the name of one.
+        name
+            What it is called there; without it, as here. A layer that you shared under this name shows the new chain.
+
+        Returns
+        -------
+        The address of the page.
+
+        Raises
+        ------
+        InvalidArgument
+            If the item is neither a chain nor the layer of one.
+        NotFound
+            If no layer has this name.
+        """
+        if isinstance(item, Chain):
+            session = current()
+            return session.share(session.put(item.graph), name or short_name(item.graph))
+        layer = self._layer(item) if isinstance(item, str) else item
+        if not isinstance(layer, ChainLayer):
+            raise InvalidArgument(f"A {type(layer).__name__} cannot be shared.", hint="Share a chain or its layer.")
+        return layer.session.share(layer.key, name or layer.name)
+
     def zoom_to(self, item: Any) -> None:
         """Look at all that a layer shows.
 
