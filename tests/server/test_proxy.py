@@ -144,6 +144,17 @@ def test_the_client_takes_an_address_with_a_prefix(front: Front, shared: tuple[P
         connected.close()
 
 
+def test_no_prefix_opens_a_collection(own_data: Path, start_server: Start) -> None:
+    command = [sys.executable, "-m", "earthloom", "collection", "restrict", "sentinel2-series", "--data", str(own_data)]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    with start_server(own_data) as url, httpx.Client(base_url=url, trust_env=False, timeout=60) as local:
+        (seen, *_) = [collection["id"] for collection in local.get("/collections").json()["collections"]]
+        for prefix in ("", f"/collections/{seen}"):
+            prefixed = {"X-Forwarded-Prefix": prefix}
+            assert local.get(f"/collections/{seen}", headers=prefixed).status_code == 200
+            assert local.get("/collections/sentinel2-series", headers=prefixed).status_code == 404
+
+
 def test_two_engines_give_the_same_bytes_and_one_that_dies_costs_no_tile(
     tmp_path: Path,
     need: Callable[[str], str],

@@ -132,7 +132,7 @@ class Hide:
         await self.app(scope, receive, send)
 
     async def _check(self, scope: Scope, receive: Receive, sight: Sight) -> Receive:
-        path = scope["path"]
+        path = scope["path"].removeprefix(scope.get("root_path", ""))  # a stranger may have made up the prefix
         for key in _KEY.findall(path):
             # Mostly known here: a tile must not wait for a thread.
             known = self._reads.get(key) is not None
