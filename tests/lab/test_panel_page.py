@@ -436,7 +436,8 @@ def test_a_point_with_a_token_is_asked_with_it(shown: Page, tiles: Any) -> None:
     replace(shown, NDVI | {"point": "http://look.test/point/k1?token=a%2Fb"})
     shown.mouse.click(450, 250)
     expect(shown.locator(".el-inspect tr")).to_have_text("NDVI0.45")
-    assert "k1?token=a%2Fb&lon=22.1" in next(url for url in tiles.urls if "/point/" in url)
+    # Where the pointer rested before, the address without a token was asked.
+    assert any("k1?token=a%2Fb&lon=22.1" in url for url in tiles.urls if "/point/" in url)
 
 
 def test_a_click_holds_values_and_escape_lets_go(shown: Page) -> None:

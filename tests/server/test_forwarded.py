@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import anyio
 import httpx
@@ -41,7 +44,12 @@ def _ask(app: ASGIApp, sender: str = PROXY, path: str = "/here", **said: str) ->
         async with httpx.AsyncClient(transport=transport, base_url="http://inner:8642") as client:
             return await client.get(path, headers=headers)
 
-    return anyio.run(run)
+    return _run(run)
+
+
+def _run(ask: Callable[[], Coroutine[Any, Any, httpx.Response]]) -> httpx.Response:
+    with ThreadPoolExecutor(1) as thread:  # a browser's test leaves a running loop in this one
+        return thread.submit(anyio.run, ask).result()
 
 
 @pytest.mark.parametrize(
@@ -80,7 +88,7 @@ def test_the_public_name_is_checked_beside_the_inner_one(app: ASGIApp) -> None:
         async with httpx.AsyncClient(transport=transport, base_url="http://evil.example") as client:
             return await client.get("/here", headers={"X-Forwarded-Host": "inner"})
 
-    assert anyio.run(foreign).status_code == 400
+    assert _run(foreign).status_code == 400
 
 
 @pytest.mark.parametrize("prefix", ["earthloom", "//evil.example", "/a//b", "/../a", "/a/.", "/a?b", "/a b", "/a\\b"])
