@@ -22,6 +22,7 @@ GRAPH_KEYS = ("from_node", "from_parameter", "process_graph")  # mean something 
 MAX_ARRAY_VALUES = 4096  # of an array as an argument
 MAX_INTEGER = 2**53  # JSON's numbers are exact up to here
 MAX_DEPTH = 20
+MAX_TEXT_BYTES = 64 << 10  # of the source of a function, and of its arguments
 
 
 class FunctionProblem(Exception):

@@ -8,14 +8,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from earthloom.base.errors import InvalidArgument, TooLarge, nearest
-from earthloom.base.tilecontext import FunctionProblem, to_json
+from earthloom.base.tilecontext import MAX_TEXT_BYTES, FunctionProblem, to_json
 from earthloom.base.tilefunction import TileFunction
 from earthloom.chain.capture import module_text, plain_function
 from earthloom.chain.declare import Declaration, declaration
 from earthloom.chain.graph import Node
 from earthloom.processes.define import get_process
-
-MAX_BYTES = 65536  # of the text, and of the arguments
 
 
 def udf_arguments(
@@ -66,9 +64,9 @@ def udf_arguments(
             raise InvalidArgument(f"{name} is one of openEO's own functions, which know no {what}.", function=name)
         text, _ = module_text(function)
     for size, what in ((len(text.encode()), "The text"), (len(json.dumps(context).encode()), "The arguments")):
-        if size > MAX_BYTES:
+        if size > MAX_TEXT_BYTES:
             raise TooLarge(
-                f"{what} of {name} and what it needs take {size} bytes; {MAX_BYTES} can travel.",
+                f"{what} of {name} and what it needs take {size} bytes; {MAX_TEXT_BYTES} can travel.",
                 hint="Compute tables inside the function, or make a collection of them.",
                 function=name,
             )

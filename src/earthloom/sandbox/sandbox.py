@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import json
 import os
 import threading
 import time
@@ -13,18 +12,17 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from earthloom.base import tilefunction
-from earthloom.base.errors import EarthloomError, FunctionFailed, NotSupported, TooLarge, Unavailable
+from earthloom.base.errors import EarthloomError, FunctionFailed, NotSupported, Unavailable
 from earthloom.base.lru import Lru
 from earthloom.sandbox import levels, selftest
 from earthloom.sandbox.blame import blame, too_much_memory
 from earthloom.sandbox.box import Box
 from earthloom.sandbox.claims import Line
 from earthloom.sandbox.environment import ENVIRONMENT
-from earthloom.sandbox.function import MAX_SOURCE_BYTES, Function
+from earthloom.sandbox.function import Function, check, encode, json_bytes
 from earthloom.sandbox.home import AnyBox, Home
 from earthloom.sandbox.logs import LogLine, Logs
 from earthloom.sandbox.paths import paths_for
@@ -36,7 +34,6 @@ from earthloom.sandbox.settings import Level, SandboxSettings
 from earthloom.sandbox.strikes import Strikes
 from earthloom.sandbox.worker import Died, Failed, Worker
 
-MAX_ARGUMENT_BYTES = 64 << 10
 ATTEMPTS = 5  # of a call whose worker was ended by somebody else
 PAUSE_S = 0.05  # between them: a zygote that ended takes its workers with it one by one
 IMPORT_S = 30  # more time to load a function while the zygote has not loaded all libraries
@@ -136,8 +133,8 @@ class Sandbox:
             If the sandbox is closed or cannot be started.
         """
         key = tenant, function.digest
-        _check(function)
-        texts = _encode(arguments), context
+        check(function)
+        texts = encode(arguments), context
         self._raise_known(key, place)
         if not self._ready.is_set():
             self.start()
@@ -216,7 +213,7 @@ class Sandbox:
                 answer = worker.run(
                     img,
                     arguments=arguments,
-                    context=b"" if told == {"margin": 0} else _json(told),
+                    context=b"" if told == {"margin": 0} else json_bytes(told),
                     mask=mask if worker.wants_context else None,
                     deadline_s=deadline_s,
                     slow=ticket.yield_place,
@@ -372,33 +369,6 @@ class Sandbox:
 
 def _test(box: AnyBox, short: bool = False) -> list[selftest.Probe]:
     return selftest.run(box.worker, ENVIRONMENT, short=short)
-
-
-def _check(function: Function) -> None:
-    if function.size_bytes > MAX_SOURCE_BYTES:
-        raise TooLarge(
-            f"The source of the function has {function.size_bytes >> 10} KiB; "
-            f"at most {MAX_SOURCE_BYTES >> 10} KiB are accepted.",
-            hint="Leave data out of the source: pass it as a collection or as arguments.",
-            function=function.name or None,
-        )
-
-
-def _encode(arguments: Mapping[str, Any]) -> bytes:
-    data = _json(arguments)
-    if len(data) > MAX_ARGUMENT_BYTES:
-        raise TooLarge(
-            f"The arguments have {len(data) >> 10} KiB; at most {MAX_ARGUMENT_BYTES >> 10} KiB are accepted.",
-            hint="Pass large data as a collection.",
-        )
-    return data
-
-
-def _json(value: Mapping[str, Any]) -> bytes:
-    try:
-        return orjson.dumps(value)
-    except TypeError:  # an integer beyond 64 bits
-        return json.dumps(value).encode()
 
 
 def _again(error: FunctionFailed, place: str) -> FunctionFailed:

@@ -12,7 +12,8 @@ LEVELS: tuple[Level, ...] = ("full", "container", "minimal", "none")  # best fir
 MIB = 1 << 20
 
 
-def _cores() -> int:
+def cores() -> int:
+    """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -56,8 +57,8 @@ class SandboxSettings:
     workers: int = 64
     workers_per_tenant: int = 8
     spares: int = 2
-    running: int = field(default_factory=_cores)
-    running_per_tenant: int = field(default_factory=lambda: max(1, _cores() - 1))
+    running: int = field(default_factory=cores)
+    running_per_tenant: int = field(default_factory=lambda: max(1, cores() - 1))
     memory_bytes: int = 512 * MIB
     arena_bytes: int = 32 * MIB
     load_s: float = 5

@@ -9,7 +9,6 @@ many threads of its own behind an admission by tenant.
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -23,13 +22,14 @@ from starlette.types import Receive
 
 from earthloom.base.lru import Lru
 from earthloom.engine.engine import Engine
+from earthloom.sandbox.settings import cores
 from earthloom.server.access import Access
 from earthloom.server.admission import Admission
 from earthloom.server.failures import Failures
 from earthloom.server.metrics import Metrics
 from earthloom.server.queue import FairQueue, Job, Jobs
 
-CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+CORES = cores()
 # Of one tenant: enough to read the input of the next tiles while functions run.
 _EACH = CORES + 2
 _TENANTS = 16  # that can all be at work at once

@@ -36,7 +36,7 @@ class StoreTests:
     @pytest.fixture
     def open_store(self) -> Callable[[], Store]:
         """A function that opens the store under test, empty at first."""
-        raise NotImplementedError
+        pytest.fail(f"{type(self).__name__} gives the suite no fixture open_store")
 
     @pytest.fixture
     def store(self, open_store: Callable[[], Store]) -> Iterator[Store]:
