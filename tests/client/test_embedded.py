@@ -18,6 +18,8 @@ from earthloom.chain.collection import ImageCollection
 from earthloom.client import embedded
 from earthloom.client.connect import connect
 
+pytestmark = pytest.mark.slow
+
 
 def _pid_of(url: str) -> int:
     """The process that serves an address: the one with our data folder that listens, found by its command line."""
